@@ -1,0 +1,87 @@
+//! The `brimful` command: flags → validated arguments → work → exit code.
+//!
+//! Only this module prints. Results go to standard output, everything else to standard error.
+//! [`run`] is the one place that decides the exit code; see [`ErrorKind::exit_code`].
+
+#![expect(clippy::print_stderr, reason = "messages of a command line belong on standard error")]
+
+mod args;
+mod interrupt;
+mod query;
+mod repl;
+mod report;
+
+use std::ffi::OsString;
+
+use clap::Parser;
+
+use crate::error::{Error, Result};
+use crate::generate;
+use crate::session::Session;
+
+use args::{Arguments, Command, RunArgs};
+
+/// Runs the command line and gives its exit code.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        // clap prints help and the version on standard output with code 0, mistakes on standard
+        // error with code 2, which is that of `ErrorKind::Config`.
+        Err(err) => {
+            let _ = err.print();
+            return u8::try_from(err.exit_code()).unwrap_or(2);
+        }
+    };
+    match dispatch(arguments) {
+        Ok(()) => 0,
+        // The reader of our output has seen enough: `brimful query … | head -1`.
+        Err(err) if err.is_broken_pipe() => 0,
+        Err(err) => err.kind().exit_code(),
+    }
+}
+
+/// Does the work; errors that are returned have been reported.
+fn dispatch(arguments: Arguments) -> Result<()> {
+    match &arguments.command {
+        Some(Command::Generate(generate)) => {
+            let files = generate::run(generate).map_err(|err| report::reported(err, None))?;
+            for file in files {
+                eprintln!("{}: {} rows, {} bytes", file.path.display(), file.rows, file.bytes);
+            }
+            Ok(())
+        }
+        Some(Command::Query(query)) => {
+            let run = arguments.run_args();
+            with_session(&run, |session| query::run(session, query, &run))
+        }
+        None => {
+            let run = arguments.run_args();
+            with_session(&run, |session| repl::run(session, &run))
+        }
+    }
+}
+
+/// Gives `work` a session and the runtime its queries run on. When it returns, the runtime is shut
+/// down before the session's folders are removed, so that nothing writes into them any more.
+fn with_session<F>(run: &RunArgs, work: impl FnOnce(Session) -> F) -> Result<()>
+where
+    F: Future<Output = Result<()>>,
+{
+    /// How long a thread that is inside a system call may take to end.
+    const SHUTDOWN_SECONDS: u64 = 2;
+    let start = || -> Result<(Session, tokio::runtime::Runtime)> {
+        let options = run.session_options()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(options.threads)
+            .thread_name("brimful")
+            .enable_all()
+            .build()
+            .map_err(|err| Error::internal(format!("could not start threads: {err}")))?;
+        Ok((Session::new(options)?, runtime))
+    };
+    let (session, runtime) = start().map_err(|err| report::reported(err, None))?;
+    let result = runtime.block_on(work(session.clone()));
+    runtime.shutdown_timeout(std::time::Duration::from_secs(SHUTDOWN_SECONDS));
+    drop(session);
+    result
+}

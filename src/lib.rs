@@ -1,0 +1,45 @@
+//! Brimful: a SQL and dataframe engine for data bigger than memory.
+//!
+//! A query travels through the modules in this order:
+//!
+//! - [`cli`]: the `brimful` command, its flags, its REPL
+//! - `sql`: text → statements with exact names
+//! - [`frame`]: the lazy dataframe, the same plan as SQL
+//! - [`session`]: the one place that assembles DataFusion: memory, temporary files, formats, tables
+//! - `scan`: files → record batches
+//! - [`output`]: record batches → tables on screen, text and files
+//!
+//! Beside them, [`error`] says what went wrong and what to do, `resources` reads what the process
+//! has used, and [`generate`] makes test data of any size.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> brimful::Result<()> {
+//! use brimful::{Session, SessionOptions};
+//!
+//! let session = Session::new(SessionOptions::new().threads(2))?;
+//! let frame = session.sql("SELECT count(*) AS trips FROM 'testdata/taxi.csv'").await?;
+//! let batches = frame.collect().await?;
+//! assert_eq!(batches[0].num_rows(), 1);
+//! # Ok(())
+//! # }
+//! ```
+
+pub mod cli;
+pub mod error;
+pub mod frame;
+pub mod generate;
+pub mod output;
+mod resources;
+mod scan;
+pub mod session;
+mod sql;
+
+pub use datafusion::functions_aggregate::expr_fn as aggregates;
+pub use datafusion::logical_expr::{Expr, SortExpr, lit};
+pub use datafusion::prelude as functions;
+
+pub use error::{Error, ErrorKind, Result};
+pub use frame::{DataFrame, GroupBy, Join, col};
+pub use scan::csv::CsvOptions;
+pub use session::{ByteSize, Outcome, QueryMetrics, QueryStream, Session, SessionOptions};

@@ -1,0 +1,21 @@
+//! Files → record batches.
+//!
+//! [`files`] turns a path, a glob or a folder into a table of any supported format; [`csv`] is our
+//! own CSV scan. Parquet, JSON and Arrow files are read by DataFusion.
+
+pub(crate) mod csv;
+pub(crate) mod files;
+
+use std::path::Path;
+
+/// An object store's path as the user would write it: relative to the current folder if below it.
+pub(crate) fn shown_path(location: &object_store::path::Path) -> String {
+    let absolute = format!("/{location}");
+    let relative = std::env::current_dir()
+        .ok()
+        .and_then(|folder| Path::new(&absolute).strip_prefix(folder).ok().map(Path::to_path_buf));
+    match relative {
+        Some(relative) => relative.display().to_string(),
+        None => absolute,
+    }
+}

@@ -1,0 +1,370 @@
+//! The one place that assembles DataFusion: configuration, memory, temporary files, formats.
+//!
+//! SQL and the dataframe meet here in the same logical plan; nothing below knows which one it came
+//! from.
+
+mod memory;
+mod options;
+mod stream;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arrow::array::{ArrayRef, StringArray};
+use arrow::record_batch::RecordBatch;
+use datafusion::catalog::{CatalogProviderList, DynamicFileCatalog, TableProvider};
+use datafusion::common::TableReference;
+use datafusion::config::SpillCompression;
+use datafusion::execution::context::{SessionContext, SessionState};
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::TrackConsumersPool;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::prelude::SessionConfig;
+use datafusion::sql::parser::Statement;
+use tempfile::TempDir;
+
+use crate::error::{Error, Result};
+use crate::frame::DataFrame;
+use crate::scan::csv::{CsvFormatFactory, CsvOptions};
+use crate::scan::files::{FileKind, FileTable, FileTableFactory, FileTables};
+use crate::sql::{self, SettingStatement};
+
+use memory::SharedPool;
+pub use options::{ByteSize, SessionOptions};
+pub use stream::{QueryMetrics, QueryStream};
+
+/// Consumers named in the message when memory runs out.
+const NAMED_CONSUMERS: usize = 3;
+
+/// Sorted runs that are merged at once: more would hold a buffer each, fewer would write the data
+/// again and again.
+const MERGE_FAN_IN: usize = 16;
+
+/// Tables, settings and resources of a user. Cheap to clone; clones are the same session.
+#[derive(Clone)]
+pub struct Session {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    context: SessionContext,
+    files: Arc<FileTables>,
+    pool: SharedPool,
+    memory_limit_bytes: AtomicU64,
+    /// Folders for spills, removed when the session is dropped. Held last, so that what lies in
+    /// them is closed first.
+    _spill_dirs: Vec<TempDir>,
+}
+
+/// What a statement led to.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Rows, which are computed when the frame is collected, streamed or shown.
+    Rows(DataFrame),
+    /// Something was created, dropped or set.
+    Done,
+}
+
+impl Session {
+    /// A session with these settings.
+    ///
+    /// # Errors
+    /// `Config` if a setting is out of range; `Io` or `Resources` if a folder for temporary files
+    /// cannot be used.
+    pub fn new(options: SessionOptions) -> Result<Self> {
+        options.check()?;
+        let spill_dirs =
+            options.temp_dirs.iter().map(|dir| spill_dir(dir)).collect::<Result<Vec<_>>>()?;
+        let pool = SharedPool::new(pool_bytes(options.memory_limit_bytes));
+        let named = std::num::NonZeroUsize::new(NAMED_CONSUMERS).expect("a constant above 0");
+        let disk = DiskManagerBuilder::default()
+            .with_mode(DiskManagerMode::Directories(
+                spill_dirs.iter().map(|dir| dir.path().to_path_buf()).collect(),
+            ))
+            .with_max_temp_directory_size(options.max_temp_bytes)
+            .with_max_spill_merge_fan_in(MERGE_FAN_IN);
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(TrackConsumersPool::new(pool.clone(), named)))
+            .with_disk_manager_builder(disk)
+            // Folders change between queries; a remembered listing would miss new files.
+            .with_object_list_cache_limit(0)
+            .build_arc()?;
+
+        let mut state = SessionStateBuilder::new()
+            .with_default_features()
+            .with_config(session_config(&options))
+            .with_runtime_env(runtime)
+            .build();
+        let mut factories = state.table_factories().clone();
+        for (name, factory) in FileTableFactory::all() {
+            factories.insert(name.to_string(), factory);
+        }
+        *state.table_factories_mut() = factories;
+        state.register_file_format(Arc::new(CsvFormatFactory::csv()), true)?;
+        state.register_file_format(Arc::new(CsvFormatFactory::tsv()), true)?;
+
+        let files = Arc::new(FileTables::default());
+        let catalogs: Arc<dyn CatalogProviderList> = Arc::new(DynamicFileCatalog::new(
+            Arc::clone(state.catalog_list()),
+            Arc::clone(&files) as _,
+        ));
+        state.register_catalog_list(catalogs);
+        let context = SessionContext::new_with_state(state);
+        files.attach(context.state_weak_ref());
+        Ok(Session {
+            inner: Arc::new(Inner {
+                context,
+                files,
+                pool,
+                memory_limit_bytes: AtomicU64::new(options.memory_limit_bytes),
+                _spill_dirs: spill_dirs,
+            }),
+        })
+    }
+
+    pub(crate) fn context(&self) -> &SessionContext {
+        &self.inner.context
+    }
+
+    pub(crate) fn state(&self) -> SessionState {
+        self.inner.context.state()
+    }
+
+    /// Runs one SQL statement. Statements that return rows give a lazy frame; others are carried
+    /// out at once and give an empty one.
+    ///
+    /// # Errors
+    /// `Query` for wrong SQL or several statements; the errors of opening the files it names.
+    pub async fn sql(&self, sql: &str) -> Result<DataFrame> {
+        let mut statements = sql::parse(sql)?.into_iter();
+        let (Some(statement), None) = (statements.next(), statements.next()) else {
+            return Err(Error::query("expected one SQL statement")
+                .with_hint("run them one after another, or use `execute_script`"));
+        };
+        match self.execute(statement).await? {
+            Outcome::Rows(frame) => Ok(frame),
+            Outcome::Done => Ok(DataFrame::new(self.clone(), self.context().read_empty()?)),
+        }
+    }
+
+    /// Splits a script into statements, for [`Session::execute`].
+    ///
+    /// # Errors
+    /// `Query` with the position of the first syntax error.
+    pub fn parse(&self, sql: &str) -> Result<Vec<Statement>> {
+        sql::parse(sql)
+    }
+
+    /// Carries out one parsed statement.
+    ///
+    /// # Errors
+    /// `Query` for wrong SQL; the errors of opening the files it names and, for statements that
+    /// write, of writing.
+    pub async fn execute(&self, mut statement: Statement) -> Result<Outcome> {
+        if let Some(setting) = sql::setting_statement(&statement)? {
+            return self.setting(setting);
+        }
+        self.inner.files.forget();
+        let state = self.state();
+        sql::names::resolve(&state, &mut statement).await?;
+        let plan = state.statement_to_plan(statement).await?;
+        let returns_rows = !matches!(plan, LogicalPlan::Ddl(_) | LogicalPlan::Statement(_));
+        let frame = self.context().execute_logical_plan(plan).await?;
+        Ok(if returns_rows {
+            Outcome::Rows(DataFrame::new(self.clone(), frame))
+        } else {
+            Outcome::Done
+        })
+    }
+
+    fn setting(&self, statement: SettingStatement) -> Result<Outcome> {
+        match statement {
+            SettingStatement::Set { name, value } => {
+                self.set(name, &value)?;
+                Ok(Outcome::Done)
+            }
+            SettingStatement::Show { name } => {
+                let column = |text: String| Arc::new(StringArray::from(vec![text])) as ArrayRef;
+                let batch = RecordBatch::try_from_iter([
+                    ("name", column(name.to_string())),
+                    ("value", column(self.shown(name))),
+                ])?;
+                let frame = self.context().read_batch(batch)?;
+                Ok(Outcome::Rows(DataFrame::new(self.clone(), frame)))
+            }
+        }
+    }
+
+    fn set(&self, name: &str, value: &str) -> Result<()> {
+        match name {
+            "threads" => {
+                let threads = value.parse().map_err(|_| {
+                    Error::config(format!("\"{value}\" is not a number of threads"))
+                })?;
+                SessionOptions { threads, ..self.limits() }.check()?;
+                let state = self.context().state_ref();
+                let mut state = state.write();
+                state.config_mut().options_mut().execution.target_partitions =
+                    std::num::NonZeroUsize::new(threads).map_or(1, usize::from);
+            }
+            "memory_limit" => {
+                let memory_limit_bytes = value.parse::<ByteSize>()?.0;
+                SessionOptions { memory_limit_bytes, ..self.limits() }.check()?;
+                self.inner.memory_limit_bytes.store(memory_limit_bytes, Ordering::Relaxed);
+                self.inner.pool.set_limit_bytes(pool_bytes(memory_limit_bytes));
+            }
+            _ => {
+                return Err(Error::config(format!("{name} cannot be changed inside a session"))
+                    .with_hint("give it when Brimful is started: --max-temp-size"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The settings that can change, as options.
+    fn limits(&self) -> SessionOptions {
+        SessionOptions {
+            memory_limit_bytes: self.inner.memory_limit_bytes.load(Ordering::Relaxed),
+            threads: self.state().config_options().execution.target_partitions,
+            ..SessionOptions::default()
+        }
+    }
+
+    fn shown(&self, name: &str) -> String {
+        let limits = self.limits();
+        match name {
+            "threads" => limits.threads.to_string(),
+            "memory_limit" => ByteSize(limits.memory_limit_bytes).to_string(),
+            _ => {
+                let disk = &self.context().runtime_env().disk_manager;
+                ByteSize(disk.max_temp_directory_size()).to_string()
+            }
+        }
+    }
+
+    /// Names of the tables and views that were created or registered, sorted.
+    pub fn table_names(&self) -> Vec<String> {
+        let state = self.state();
+        let options = &state.config_options().catalog;
+        let mut names = state
+            .catalog_list()
+            .catalog(&options.default_catalog)
+            .and_then(|catalog| catalog.schema(&options.default_schema))
+            .map(|schema| schema.table_names())
+            .unwrap_or_default();
+        names.sort();
+        names
+    }
+
+    /// Gives a frame a name that SQL can use. Nothing is computed now.
+    ///
+    /// # Errors
+    /// `Query` if the name is not a valid table name.
+    pub fn register(&self, name: &str, frame: DataFrame) -> Result<()> {
+        let reference = TableReference::bare(name);
+        self.context().register_table(reference, frame.into_table())?;
+        Ok(())
+    }
+
+    /// The table or view of this name, or the files at this path.
+    ///
+    /// # Errors
+    /// `Query` if there is none; the errors of opening a file.
+    pub async fn table(&self, name: &str) -> Result<DataFrame> {
+        let quoted = name.replace('"', "\"\"");
+        let exact = self.table_names().into_iter().any(|table| table == name);
+        if exact || crate::scan::files::looks_like_path(name) {
+            return self.sql(&format!("SELECT * FROM \"{quoted}\"")).await;
+        }
+        self.sql(&format!("SELECT * FROM {name}")).await
+    }
+
+    /// Reads a CSV file, a glob or a folder of them. Only samples are read now.
+    ///
+    /// # Errors
+    /// `Io` if there is no such file; `Input` if it cannot be understood.
+    pub async fn read_csv(&self, path: impl AsRef<Path>, options: CsvOptions) -> Result<DataFrame> {
+        let mut table = file_table(path.as_ref(), FileKind::Csv);
+        table.csv = options;
+        self.read_files(table).await
+    }
+
+    /// Reads a Parquet file, a glob or a folder of them. Only metadata is read now.
+    ///
+    /// # Errors
+    /// As for [`Session::read_csv`].
+    pub async fn read_parquet(&self, path: impl AsRef<Path>) -> Result<DataFrame> {
+        self.read_files(file_table(path.as_ref(), FileKind::Parquet)).await
+    }
+
+    /// Reads JSON: an object a line, or one array of objects.
+    ///
+    /// # Errors
+    /// As for [`Session::read_csv`].
+    pub async fn read_json(&self, path: impl AsRef<Path>) -> Result<DataFrame> {
+        self.read_files(file_table(path.as_ref(), FileKind::Json)).await
+    }
+
+    /// Reads Arrow IPC files, of the file or the stream kind.
+    ///
+    /// # Errors
+    /// As for [`Session::read_csv`].
+    pub async fn read_arrow(&self, path: impl AsRef<Path>) -> Result<DataFrame> {
+        self.read_files(file_table(path.as_ref(), FileKind::Arrow)).await
+    }
+
+    async fn read_files(&self, table: FileTable) -> Result<DataFrame> {
+        let provider: Arc<dyn TableProvider> = table.open(&self.state()).await?;
+        Ok(DataFrame::new(self.clone(), self.context().read_table(provider)?))
+    }
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").field("tables", &self.table_names()).finish_non_exhaustive()
+    }
+}
+
+fn file_table(path: &Path, kind: FileKind) -> FileTable {
+    FileTable { kind: Some(kind), ..FileTable::at(path.to_string_lossy()) }
+}
+
+/// Memory for the operators. The rest of the limit is for what they do not report: the program
+/// itself, decoders, batches on their way from one operator to the next.
+fn pool_bytes(limit_bytes: u64) -> usize {
+    const LEAST_UNREPORTED_BYTES: u64 = 96 << 20;
+    let unreported = LEAST_UNREPORTED_BYTES.max(limit_bytes / 4).min(limit_bytes / 2);
+    usize::try_from(limit_bytes - unreported).unwrap_or(usize::MAX)
+}
+
+/// A folder of this process only, below `parent`.
+fn spill_dir(parent: &Path) -> Result<TempDir> {
+    let prefix = format!("brimful-{}-", std::process::id());
+    tempfile::Builder::new().prefix(&prefix).tempdir_in(parent).map_err(|err| {
+        Error::io("use the folder for temporary files", parent, err)
+            .with_hint("name a folder that can be written to with --temp-dir")
+    })
+}
+
+fn session_config(options: &SessionOptions) -> SessionConfig {
+    /// DataFusion reserves this much in each part of a query for the merge of a sort; its default
+    /// of 10 MiB in every part would be most of a small limit.
+    const MERGE_RESERVATION: u64 = 64;
+    let mut config = SessionConfig::new()
+        .with_target_partitions(options.threads)
+        .with_batch_size(options.batch_rows)
+        .with_information_schema(true)
+        .with_spill_compression(SpillCompression::Lz4Frame);
+    let settings = config.options_mut();
+    settings.sql_parser.collect_spans = true;
+    settings.execution.listing_table_ignore_subdirectory = false;
+    let pool = pool_bytes(options.memory_limit_bytes) as u64;
+    settings.execution.sort_spill_reservation_bytes =
+        (pool / MERGE_RESERVATION / options.threads as u64).clamp(1 << 20, 10 << 20) as usize;
+    // The default of 1 GiB fails queries under a smaller limit instead of helping them.
+    settings.execution.sort_pushdown_buffer_capacity = 32 << 20;
+    config
+}

@@ -1,0 +1,93 @@
+//! A running query: its batches and what it has cost so far.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::physical_plan::{ExecutionPlan, metrics::MetricValue};
+use futures::{Stream, StreamExt};
+
+use crate::error::{Error, Result};
+
+/// A stream of record batches. Dropping it stops the query and removes its temporary files.
+pub struct QueryStream {
+    plan: Arc<dyn ExecutionPlan>,
+    batches: SendableRecordBatchStream,
+    rows: u64,
+}
+
+/// What a query has read, returned and spilled so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct QueryMetrics {
+    /// Rows returned.
+    pub rows: u64,
+    /// Bytes of input files that were read; of compressed CSV, after decompression.
+    pub bytes_read: u64,
+    /// Bytes written to temporary files.
+    pub spilled_bytes: u64,
+}
+
+impl std::ops::AddAssign for QueryMetrics {
+    fn add_assign(&mut self, other: Self) {
+        self.rows += other.rows;
+        self.bytes_read += other.bytes_read;
+        self.spilled_bytes += other.spilled_bytes;
+    }
+}
+
+impl QueryStream {
+    pub(crate) fn new(plan: Arc<dyn ExecutionPlan>, batches: SendableRecordBatchStream) -> Self {
+        QueryStream { plan, batches, rows: 0 }
+    }
+
+    /// Names and types of the columns.
+    pub fn schema(&self) -> SchemaRef {
+        self.batches.schema()
+    }
+
+    /// What the query has cost so far; final once the stream has ended.
+    pub fn metrics(&self) -> QueryMetrics {
+        let mut metrics = QueryMetrics { rows: self.rows, ..Default::default() };
+        add_plan_metrics(self.plan.as_ref(), &mut metrics);
+        metrics
+    }
+}
+
+/// Sums the metrics of a plan and everything below it.
+fn add_plan_metrics(plan: &dyn ExecutionPlan, total: &mut QueryMetrics) {
+    for metric in plan.metrics().iter().flat_map(|set| set.iter()) {
+        match metric.value() {
+            MetricValue::SpilledBytes(count) => total.spilled_bytes += count.value() as u64,
+            MetricValue::Count { name, count } if name == "bytes_scanned" => {
+                total.bytes_read += count.value() as u64;
+            }
+            _ => {}
+        }
+    }
+    for child in plan.children() {
+        add_plan_metrics(child.as_ref(), total);
+    }
+}
+
+impl Stream for QueryStream {
+    type Item = Result<RecordBatch>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.batches.poll_next_unpin(cx).map(|next| {
+            next.map(|batch| {
+                let batch = batch.map_err(Error::from)?;
+                self.rows += batch.num_rows() as u64;
+                Ok(batch)
+            })
+        })
+    }
+}
+
+impl std::fmt::Debug for QueryStream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("QueryStream").field("schema", &self.schema()).finish_non_exhaustive()
+    }
+}
