@@ -200,10 +200,11 @@ impl Found {
         let path = local_path(location)?;
         let absolute = std::path::absolute(&path).map_err(|err| Error::io("find", &path, err))?;
         if absolute.is_dir() {
-            self.folder = Some(absolute.clone());
-            self.add_folder(&absolute)?;
+            let folder = canonical(&absolute)?;
+            self.add_folder(&folder)?;
+            self.folder = Some(folder);
         } else if absolute.exists() {
-            self.files.push(absolute);
+            self.files.push(canonical(&absolute)?);
         } else if is_glob(location) {
             let pattern = absolute.to_string_lossy().into_owned();
             let matches = glob::glob(&pattern)
@@ -213,7 +214,7 @@ impl Found {
                 let path =
                     path.map_err(|err| Error::io("list", err.path().to_owned(), err.into()))?;
                 if path.is_file() && !is_hidden(&path) {
-                    self.files.push(path);
+                    self.files.push(canonical(&path)?);
                 }
             }
             if self.files.len() == before {
@@ -353,6 +354,11 @@ fn local_path(location: &str) -> Result<PathBuf> {
         },
         None => Ok(PathBuf::from(location)),
     }
+}
+
+/// The path without `..` and links, which object stores do not know.
+fn canonical(path: &Path) -> Result<PathBuf> {
+    path.canonicalize().map_err(|err| Error::io("find", path, err))
 }
 
 fn is_glob(location: &str) -> bool {
