@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
+use arrow::array::AsArray;
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use datafusion::catalog::TableProvider;
 use datafusion::common::tree_node::{Transformed, TreeNode};
@@ -321,14 +323,25 @@ impl DataFrame {
     /// # Errors
     /// Those of planning and, with `analyze`, of running.
     pub async fn explain(self, analyze: bool) -> Result<String> {
-        let frame = self.with(self.plan.clone().explain(false, analyze)?);
-        let batches = frame.collect().await?;
+        self.with(self.plan.clone().explain(false, analyze)?).plan_text().await
+    }
+
+    /// Runs an `EXPLAIN` and gives its plans as one text, each under its name.
+    ///
+    /// # Errors
+    /// Those of planning and, with `ANALYZE`, of running.
+    pub async fn plan_text(self) -> Result<String> {
         let mut text = String::new();
-        for batch in &batches {
-            let plans = arrow::compute::cast(batch.column(1), &arrow::datatypes::DataType::Utf8)?;
-            for plan in arrow::array::AsArray::as_string::<i32>(&plans).iter().flatten() {
-                text.push_str(plan.trim_end());
-                text.push('\n');
+        for batch in &self.collect().await? {
+            let columns = batch.columns().iter().map(|column| cast(column, &DataType::Utf8));
+            let columns = columns.collect::<Result<Vec<_>, _>>()?;
+            let [names, plans] = columns.as_slice() else {
+                return Err(Error::internal("a plan is not two columns"));
+            };
+            let rows = names.as_string::<i32>().iter().zip(plans.as_string::<i32>());
+            for (name, plan) in rows {
+                let name = name.unwrap_or_default().replace('_', " ");
+                text.push_str(&format!("{name}:\n{}\n", plan.unwrap_or_default().trim_end()));
             }
         }
         Ok(text)

@@ -51,7 +51,13 @@ pub(super) struct QueryArgs {
     pub(super) file: Option<PathBuf>,
 
     /// The SQL itself.
-    #[arg(short = 'c', long = "command", value_name = "SQL", group = "script")]
+    #[arg(
+        short = 'c',
+        long = "command",
+        value_name = "SQL",
+        group = "script",
+        allow_hyphen_values = true
+    )]
     pub(super) sql: Option<String>,
 
     /// Give a variable of the script a value: `${NAME}` or `${NAME:-default}` in its text.

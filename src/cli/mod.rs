@@ -12,6 +12,7 @@ mod repl;
 mod report;
 
 use std::ffi::OsString;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use clap::Parser;
 
@@ -80,8 +81,32 @@ where
         Ok((Session::new(options)?, runtime))
     };
     let (session, runtime) = start().map_err(|err| report::reported(err, None))?;
-    let result = runtime.block_on(work(session.clone()));
+    // The panic's message is printed by the panic hook; what is left is to clean up.
+    let result = catch_unwind(AssertUnwindSafe(|| runtime.block_on(work(session.clone()))));
     runtime.shutdown_timeout(std::time::Duration::from_secs(SHUTDOWN_SECONDS));
     drop(session);
-    result
+    result.unwrap_or_else(|_| {
+        Err(report::reported(Error::internal("the program panicked"), None))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+
+    #[test]
+    fn a_panic_is_an_internal_error_and_leaves_no_files() {
+        let temp = tempfile::tempdir().unwrap();
+        let folder = temp.path().to_str().unwrap();
+        let words = ["brimful", "--threads", "1", "--temp-dir", folder];
+        let run = Arguments::try_parse_from(words).unwrap().run_args();
+        let result = with_session(&run, |session| async move {
+            assert_eq!(std::fs::read_dir(folder).unwrap().count(), 1, "the folder for spills");
+            let work = async move { panic!("on purpose, with {:?} in hand", session.table_names()) };
+            interrupt::interruptible::<()>(None, work).await
+        });
+        assert_eq!(result.unwrap_err().kind(), ErrorKind::Internal);
+        assert_eq!(std::fs::read_dir(temp.path()).unwrap().count(), 0);
+    }
 }

@@ -74,7 +74,15 @@ async fn run_statements(
     metrics: Arc<Mutex<QueryMetrics>>,
 ) -> Result<()> {
     for statement in statements {
-        let Outcome::Rows(frame) = session.execute(statement).await? else { continue };
+        let frame = match session.execute(statement).await? {
+            Outcome::Rows(frame) => frame,
+            Outcome::Plan(frame) if sink.format == Format::Table => {
+                sink.write_text(&frame.plan_text().await?)?;
+                continue;
+            }
+            Outcome::Plan(frame) => frame,
+            Outcome::Done => continue,
+        };
         let mut stream = frame.stream().await?;
         let result = sink.write(&mut stream).await;
         *metrics.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) += stream.metrics();
@@ -94,26 +102,38 @@ struct Sink {
 
 impl Sink {
     async fn write(&mut self, stream: &mut crate::QueryStream) -> Result<()> {
-        self.results += 1;
-        if self.results > 1 && self.format.is_binary() {
+        if self.results > 0 && self.format.is_binary() {
             return Err(Error::query(format!(
                 "the script returns several results, and a {} file holds one",
                 self.format
             ))
             .with_hint("write each with COPY (SELECT …) TO 'file', or choose a text format"));
         }
-        let mut target: Box<dyn Write + Send + '_> = match &mut self.output {
-            Some(file) => Box::new(file),
-            None => Box::new(io::BufWriter::with_capacity(1 << 16, io::stdout())),
-        };
-        if self.results > 1 {
-            writeln!(target)?;
-        }
-        let mut writer = result_writer(self.format, stream.schema(), target, &self.style)?;
+        let (format, style) = (self.format, self.style.clone());
+        let mut writer = result_writer(format, stream.schema(), self.target()?, &style)?;
         while let Some(batch) = stream.try_next().await? {
             writer.write(&batch)?;
         }
         writer.finish()
+    }
+
+    fn write_text(&mut self, text: &str) -> Result<()> {
+        let mut target = self.target()?;
+        target.write_all(text.as_bytes())?;
+        Ok(target.flush()?)
+    }
+
+    /// Where the next result goes, after an empty line if it is not the first.
+    fn target(&mut self) -> Result<Box<dyn Write + Send + '_>> {
+        self.results += 1;
+        let mut target: Box<dyn Write + Send + '_> = match &mut self.output {
+            Some(file) => Box::new(file),
+            None => Box::new(io::stdout()),
+        };
+        if self.results > 1 {
+            writeln!(target)?;
+        }
+        Ok(target)
     }
 
     fn finish(self) -> Result<()> {

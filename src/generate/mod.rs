@@ -76,6 +76,23 @@ pub struct GenerateArgs {
     pub threads: Option<NonZeroUsize>,
 }
 
+impl GenerateArgs {
+    /// The arguments for a data set with everything else by default.
+    pub fn new(dataset: Dataset) -> Self {
+        GenerateArgs {
+            dataset,
+            rows: None,
+            scale: None,
+            format: None,
+            layout: None,
+            zones: None,
+            seed: None,
+            output: None,
+            threads: None,
+        }
+    }
+}
+
 /// What can be generated.
 #[derive(clap::ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dataset {
@@ -329,7 +346,7 @@ mod tests {
         assert!(run(&parse(&line)).is_err());
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
         let line = format!("generate taxi --rows 10 --output {root}");
-        assert!(run(&parse(&line)).unwrap_err().to_string().contains("not a regular file"));
+        assert!(run(&parse(&line)).unwrap_err().to_string().contains("is a directory"));
     }
 
     #[test]

@@ -38,9 +38,18 @@ pub(crate) enum FileKind {
     Arrow,
 }
 
-impl FileKind {
-    /// Kind and compression by the extensions of a name, such as `a.csv.gz`.
-    fn of_name(name: &str) -> Option<(FileKind, FileCompressionType)> {
+/// What the extensions of a name, such as `a.csv.gz`, say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FileKindName {
+    pub(crate) kind: FileKind,
+    pub(crate) compression: FileCompressionType,
+    /// Whether fields are separated by tabs.
+    pub(crate) tabs: bool,
+}
+
+impl FileKindName {
+    /// `None` for extensions that are not known.
+    pub(crate) fn of(name: &str) -> Option<Self> {
         let lower = name.to_lowercase();
         let (stem, compression) = match lower.rsplit_once('.') {
             Some((stem, "gz")) => (stem, FileCompressionType::GZIP),
@@ -49,7 +58,8 @@ impl FileKind {
             Some((stem, "xz")) => (stem, FileCompressionType::XZ),
             _ => (lower.as_str(), FileCompressionType::UNCOMPRESSED),
         };
-        let kind = match stem.rsplit_once('.')?.1 {
+        let extension = stem.rsplit_once('.')?.1;
+        let kind = match extension {
             "csv" | "tsv" | "tab" => FileKind::Csv,
             "parquet" | "pq" => FileKind::Parquet,
             "json" | "ndjson" | "jsonl" => FileKind::Json,
@@ -57,7 +67,8 @@ impl FileKind {
             _ => return None,
         };
         let text = matches!(kind, FileKind::Csv | FileKind::Json);
-        (text || !compression.is_compressed()).then_some((kind, compression))
+        let tabs = matches!(extension, "tsv" | "tab");
+        (text || !compression.is_compressed()).then_some(FileKindName { kind, compression, tabs })
     }
 }
 
@@ -236,7 +247,7 @@ impl Found {
         for path in paths.into_iter().filter(|path| !is_hidden(path)) {
             if path.is_dir() {
                 self.add_folder(&path)?;
-            } else if FileKind::of_name(&path.to_string_lossy()).is_some() {
+            } else if FileKindName::of(&path.to_string_lossy()).is_some() {
                 self.files.push(path);
             }
         }
@@ -252,11 +263,10 @@ impl Found {
         let mut one: Option<(FileKind, FileCompressionType)> = None;
         for file in &self.files {
             let name = file.to_string_lossy();
-            let of_name = FileKind::of_name(&name);
-            let kind = match (given, of_name) {
-                (Some(kind), Some((_, compression))) => (kind, compression),
+            let kind = match (given, FileKindName::of(&name)) {
+                (Some(kind), Some(found)) => (kind, found.compression),
                 (Some(kind), None) => (kind, FileCompressionType::UNCOMPRESSED),
-                (None, Some(found)) => found,
+                (None, Some(found)) => (found.kind, found.compression),
                 (None, None) => {
                     return Err(Error::query(format!(
                         "the format of '{}' is not known by its extension",
@@ -285,8 +295,13 @@ impl Found {
     }
 
     fn urls(&self) -> Result<Vec<ListingTableUrl>> {
-        if let Some(folder) = &self.folder {
-            return Ok(vec![listing_url(folder, true)?]);
+        // Columns in the path are read off it below the folder. Without them, naming the files
+        // keeps those out that are hidden.
+        match &self.folder {
+            Some(folder) if !self.path_columns().is_empty() => {
+                return Ok(vec![listing_url(folder, true)?]);
+            }
+            _ => {}
         }
         self.files.iter().map(|file| listing_url(file, false)).collect()
     }
@@ -296,7 +311,8 @@ impl Found {
         match (&self.folder, self.files.first()) {
             (Some(_), Some(file)) => {
                 let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                let compressed = FileKind::of_name(&name).is_some_and(|(_, c)| c.is_compressed());
+                let compressed =
+                    FileKindName::of(&name).is_some_and(|found| found.compression.is_compressed());
                 let mut parts = name.rsplit('.');
                 let last = parts.next().unwrap_or_default();
                 match (compressed, parts.next()) {
@@ -390,12 +406,13 @@ fn not_found(location: &str, absolute: &Path) -> Error {
     }
 }
 
-/// Whether a table name that no catalog knows is meant as a path.
+/// Whether a table name that no catalog knows is meant as a path. A plain word never is, even if
+/// there is a folder of that name: write `folder/`.
 pub(crate) fn looks_like_path(name: &str) -> bool {
     name.contains('/')
         || is_glob(name)
-        || FileKind::of_name(name).is_some()
-        || Path::new(name).exists()
+        || FileKindName::of(name).is_some()
+        || (name.contains('.') && Path::new(name).is_file())
 }
 
 /// Opens the tables that are named by a path, each once a statement.
@@ -512,7 +529,7 @@ mod tests {
 
     #[test]
     fn kinds_by_name() {
-        let kind = |name| FileKind::of_name(name);
+        let kind = |name| FileKindName::of(name).map(|found| (found.kind, found.compression));
         assert_eq!(kind("a.CSV"), Some((FileKind::Csv, FileCompressionType::UNCOMPRESSED)));
         assert_eq!(kind("a.tsv.gz"), Some((FileKind::Csv, FileCompressionType::GZIP)));
         assert_eq!(kind("a.ndjson.zst"), Some((FileKind::Json, FileCompressionType::ZSTD)));

@@ -64,6 +64,8 @@ struct Inner {
 pub enum Outcome {
     /// Rows, which are computed when the frame is collected, streamed or shown.
     Rows(DataFrame),
+    /// The plan of a query, for [`DataFrame::plan_text`]; with ANALYZE the query runs first.
+    Plan(DataFrame),
     /// Something was created, dropped or set.
     Done,
 }
@@ -145,7 +147,7 @@ impl Session {
                 .with_hint("run them one after another, or use `execute_script`"));
         };
         match self.execute(statement).await? {
-            Outcome::Rows(frame) => Ok(frame),
+            Outcome::Rows(frame) | Outcome::Plan(frame) => Ok(frame),
             Outcome::Done => Ok(DataFrame::new(self.clone(), self.context().read_empty()?)),
         }
     }
@@ -167,16 +169,21 @@ impl Session {
         if let Some(setting) = sql::setting_statement(&statement)? {
             return self.setting(setting);
         }
+        if sql::is_show_tables(&statement) {
+            return Box::pin(self.execute(sql::list_of_tables())).await;
+        }
         self.inner.files.forget();
+        let is_plan = matches!(statement, Statement::Explain(_));
         let state = self.state();
         sql::names::resolve(&state, &mut statement).await?;
         let plan = state.statement_to_plan(statement).await?;
         let returns_rows = !matches!(plan, LogicalPlan::Ddl(_) | LogicalPlan::Statement(_));
         let frame = self.context().execute_logical_plan(plan).await?;
-        Ok(if returns_rows {
-            Outcome::Rows(DataFrame::new(self.clone(), frame))
-        } else {
-            Outcome::Done
+        let frame = DataFrame::new(self.clone(), frame);
+        Ok(match (is_plan, returns_rows) {
+            (true, _) => Outcome::Plan(frame),
+            (false, true) => Outcome::Rows(frame),
+            (false, false) => Outcome::Done,
         })
     }
 
@@ -361,6 +368,9 @@ fn session_config(options: &SessionOptions) -> SessionConfig {
     let settings = config.options_mut();
     settings.sql_parser.collect_spans = true;
     settings.execution.listing_table_ignore_subdirectory = false;
+    // Its physical operator refuses the NULL of a subquery without rows over a column that has
+    // none; as a join it is right.
+    settings.optimizer.enable_physical_uncorrelated_scalar_subquery = false;
     let pool = pool_bytes(options.memory_limit_bytes) as u64;
     settings.execution.sort_spill_reservation_bytes =
         (pool / MERGE_RESERVATION / options.threads as u64).clamp(1 << 20, 10 << 20) as usize;

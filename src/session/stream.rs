@@ -6,6 +6,8 @@ use std::task::{Context, Poll};
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
+use datafusion::datasource::physical_plan::FileScanConfig;
+use datafusion::datasource::source::DataSourceExec;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::{ExecutionPlan, metrics::MetricValue};
 use futures::{Stream, StreamExt};
@@ -58,18 +60,30 @@ impl QueryStream {
 
 /// Sums the metrics of a plan and everything below it.
 fn add_plan_metrics(plan: &dyn ExecutionPlan, total: &mut QueryMetrics) {
+    let mut scanned = None;
     for metric in plan.metrics().iter().flat_map(|set| set.iter()) {
         match metric.value() {
             MetricValue::SpilledBytes(count) => total.spilled_bytes += count.value() as u64,
             MetricValue::Count { name, count } if name == "bytes_scanned" => {
-                total.bytes_read += count.value() as u64;
+                *scanned.get_or_insert(0) += count.value() as u64;
             }
             _ => {}
         }
     }
+    total.bytes_read += scanned.unwrap_or_else(|| file_bytes(plan));
     for child in plan.children() {
         add_plan_metrics(child.as_ref(), total);
     }
+}
+
+/// Size of the files of a scan that does not count what it reads (JSON, Arrow); 0 for others.
+fn file_bytes(plan: &dyn ExecutionPlan) -> u64 {
+    plan.downcast_ref::<DataSourceExec>()
+        .and_then(|scan| scan.data_source().downcast_ref::<FileScanConfig>())
+        .map_or(0, |config| {
+            let files = config.file_groups.iter().flat_map(|group| group.files());
+            files.map(|file| file.effective_size()).sum()
+        })
 }
 
 impl Stream for QueryStream {

@@ -1,5 +1,7 @@
 //! SQL text → statements with exact names, which DataFusion then plans.
 
+mod catalog;
+mod copy;
 pub(crate) mod names;
 mod settings;
 mod variables;
@@ -9,6 +11,7 @@ use datafusion::sql::sqlparser::dialect::GenericDialect;
 
 use crate::error::Result;
 
+pub(crate) use catalog::{is_show_tables, list_of_tables};
 pub(crate) use settings::{SettingStatement, setting_statement};
 pub(crate) use variables::substitute;
 

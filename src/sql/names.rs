@@ -26,7 +26,7 @@ use datafusion::sql::sqlparser::ast::{
     AssignmentTarget, Distinct, ExcludeSelectItem, Expr, FromTable, GroupByExpr, Ident, Join,
     JoinConstraint, JoinOperator, NamedWindowExpr, ObjectName, ObjectNamePart, OrderBy,
     OrderByKind, Query, RenameSelectItem, Select, SelectFlavor, SelectItem,
-    SelectItemQualifiedWildcardKind, SetExpr, Statement as Sql, TableAlias, TableFactor,
+    SelectItemQualifiedWildcardKind, SetExpr, SetOperator, SetQuantifier, Statement as Sql, TableAlias, TableFactor,
     TableObject, TableWithJoins, VisitMut, VisitorMut, WildcardAdditionalOptions, visit_relations,
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
@@ -102,12 +102,19 @@ impl Tables {
             if by_name.contains_key(&key) {
                 continue;
             }
-            let reference = match key.as_slice() {
-                [table] => TableReference::bare(table.as_str()),
-                [schema, table] => TableReference::partial(schema.as_str(), table.as_str()),
-                [catalog, schema, table] => {
-                    TableReference::full(catalog.as_str(), schema.as_str(), table.as_str())
-                }
+            // Catalogs and schemas are lowered as DataFusion does.
+            let lowered = |part: &Ident| match part.quote_style {
+                Some(_) => part.value.clone(),
+                None => part.value.to_lowercase(),
+            };
+            let reference = match parts.as_slice() {
+                [table] => TableReference::bare(table.value.as_str()),
+                [schema, table] => TableReference::partial(lowered(schema), table.value.as_str()),
+                [catalog, schema, table] => TableReference::full(
+                    lowered(catalog),
+                    lowered(schema),
+                    table.value.as_str(),
+                ),
                 _ => continue,
             };
             let last = parts.last().expect("a name has parts");
@@ -254,6 +261,7 @@ impl Resolver {
                         *name = exact;
                     }
                 }
+                super::copy::complete(copy);
                 Ok(())
             }
             Statement::CreateExternalTable(create) => {
@@ -404,7 +412,12 @@ impl Resolver {
                 let name = cte.alias.name.value.clone();
                 let aliases = alias_columns(&mut cte.alias);
                 if with.recursive {
-                    self.ctes.push((name.clone(), aliases.clone()));
+                    // The first part of the union, which does not refer to the CTE, names it.
+                    let columns = match (&aliases, cte.query.body.as_mut()) {
+                        (None, SetExpr::SetOperation { left, .. }) => self.set_expr(left)?,
+                        _ => aliases.clone(),
+                    };
+                    self.ctes.push((name.clone(), columns));
                 }
                 let columns = self.query(&mut cte.query)?;
                 if with.recursive {
@@ -428,7 +441,13 @@ impl Resolver {
         match body {
             SetExpr::Select(select) => self.select(select, None),
             SetExpr::Query(query) => self.query(query),
-            SetExpr::SetOperation { left, right, .. } => {
+            SetExpr::SetOperation { left, right, op, set_quantifier } => {
+                let keeps_all = matches!(set_quantifier, SetQuantifier::All | SetQuantifier::AllByName);
+                if keeps_all && *op != SetOperator::Union {
+                    // DataFusion would keep every copy that has a match, not the right number.
+                    return Err(Error::query(format!("{op} ALL is not supported"))
+                        .with_hint(format!("{op} without ALL keeps one copy of each row")));
+                }
                 let columns = self.set_expr(left)?;
                 self.set_expr(right)?;
                 Ok(columns)
@@ -517,6 +536,10 @@ impl Resolver {
     }
 
     fn join(&mut self, join: &mut Join, left_count: usize) -> Result<()> {
+        let keeps_right = matches!(
+            join.join_operator,
+            JoinOperator::Right(_) | JoinOperator::RightOuter(_) | JoinOperator::FullOuter(_)
+        );
         let constraint = match &mut join.join_operator {
             JoinOperator::Join(c)
             | JoinOperator::Inner(c)
@@ -541,6 +564,11 @@ impl Resolver {
         };
         match constraint {
             JoinConstraint::On(expr) => self.expr(expr),
+            JoinConstraint::Using(_) | JoinConstraint::Natural if keeps_right => {
+                // DataFusion would give the left key, NULL for rows that are only on the right.
+                Err(Error::query("USING and NATURAL are not supported in RIGHT and FULL joins")
+                    .with_hint("write ON, and coalesce(a.key, b.key) for the key of either side"))
+            }
             JoinConstraint::Using(names) => {
                 for name in names {
                     let Some(ident) = last_ident(name) else { continue };
@@ -689,12 +717,30 @@ impl Resolver {
     fn projection(&mut self, items: &mut [SelectItem]) -> Result<Columns> {
         let mut output: Columns = Some(Vec::new());
         let mut aliases = Vec::new();
+        let mut plain: Vec<Expr> = Vec::new();
+        let mut wildcards = false;
         for item in items.iter_mut() {
+            wildcards |=
+                matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..));
             match item {
                 SelectItem::UnnamedExpr(expr) => {
                     let text = expr.to_string();
                     self.expr(expr)?;
+                    let repeated = plain.contains(expr) || (wildcards && is_column(expr));
+                    plain.push(expr.clone());
                     let name = match expr {
+                        // A column that is there twice needs a second name.
+                        Expr::Identifier(last) if repeated => {
+                            let name = unused_name(&output, last.value.clone());
+                            *item = aliased(expr, &name);
+                            name
+                        }
+                        Expr::CompoundIdentifier(parts) if repeated => {
+                            let last = parts.last().map(|last| last.value.clone());
+                            let name = unused_name(&output, last.unwrap_or_default());
+                            *item = aliased(expr, &name);
+                            name
+                        }
                         Expr::Identifier(ident) => ident.value.clone(),
                         Expr::CompoundIdentifier(parts) if parts.len() == 2 => {
                             parts[1].value.clone()
@@ -708,9 +754,7 @@ impl Resolver {
                         }
                         _ => {
                             let name = unused_name(&output, text);
-                            let alias = Ident::with_quote('"', &name);
-                            let expr = std::mem::replace(expr, Expr::Identifier(alias.clone()));
-                            *item = SelectItem::ExprWithAlias { expr, alias };
+                            *item = aliased(expr, &name);
                             name
                         }
                     };
@@ -958,6 +1002,17 @@ fn append(output: &mut Columns, more: Columns) {
         (Some(columns), Some(more)) => columns.extend(more),
         _ => *output = None,
     }
+}
+
+fn is_column(expr: &Expr) -> bool {
+    matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_))
+}
+
+/// The expression with a name for its column.
+fn aliased(expr: &mut Expr, name: &str) -> SelectItem {
+    let alias = Ident::with_quote('"', name);
+    let expr = std::mem::replace(expr, Expr::Identifier(alias.clone()));
+    SelectItem::ExprWithAlias { expr, alias }
 }
 
 /// `count(*)`, then `count(*)_1`, …: DataFusion wants the names of expressions to differ.

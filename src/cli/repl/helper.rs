@@ -20,12 +20,21 @@ impl Validator for ShellHelper {
 /// Whether the text can be run: empty, a dot command, or ending with `;`.
 fn is_complete(text: &str) -> bool {
     let text = text.trim();
-    text.is_empty() || text.starts_with('.') || parts(text).last().is_some_and(|p| p.ends_with(';'))
+    let is_comment = |line: &str| line.trim().is_empty() || line.trim().starts_with("--");
+    text.starts_with('.') || split(text).1.lines().all(is_comment)
 }
 
-/// Cuts a text after each `;` that ends a statement and after each line with a dot command.
-/// Semicolons in strings, quoted names and comments end nothing. The last part is what follows.
+/// The statements and dot commands of a text, the last of which may lack its `;`.
 pub(super) fn parts(text: &str) -> Vec<&str> {
+    let (mut parts, rest) = split(text);
+    parts.extend((!rest.is_empty()).then_some(rest));
+    parts
+}
+
+/// Cuts a text after each `;` that ends a statement and after each line with a dot command, and
+/// gives these parts and what follows them. Semicolons in strings, quoted names and comments end
+/// nothing.
+fn split(text: &str) -> (Vec<&str>, &str) {
     let bytes = text.as_bytes();
     let mut parts = Vec::new();
     let mut start = 0;
@@ -56,10 +65,7 @@ pub(super) fn parts(text: &str) -> Vec<&str> {
             _ => 1,
         };
     }
-    if !text[start..].trim().is_empty() {
-        parts.push(&text[start..]);
-    }
-    parts
+    (parts, text[start..].trim())
 }
 
 #[cfg(test)]
@@ -84,7 +90,7 @@ mod tests {
 
     #[test]
     fn a_statement_is_complete_at_its_semicolon() {
-        for text in ["", "  ", ".help", "select 1;", "select 1; "] {
+        for text in ["", "  ", ".help", "select 1;", "select 1; ", "select 1; -- one"] {
             assert!(is_complete(text), "{text:?}");
         }
         for text in ["select 1", "select ';", "select 1 -- ;", "select 1; select 2"] {

@@ -162,11 +162,17 @@ impl Shell {
             let started = Instant::now();
             let (session, format, style) = (self.session.clone(), self.format, self.style.clone());
             let work = async move {
-                let Outcome::Rows(frame) = session.execute(statement).await? else {
-                    return Ok(());
+                let frame = match session.execute(statement).await? {
+                    Outcome::Rows(frame) => frame,
+                    Outcome::Plan(frame) if format == Format::Table => {
+                        let text = frame.plan_text().await?;
+                        return Ok(io::stdout().write_all(text.as_bytes())?);
+                    }
+                    Outcome::Plan(frame) => frame,
+                    Outcome::Done => return Ok(()),
                 };
                 let mut stream = frame.stream().await?;
-                let stdout = Box::new(io::BufWriter::with_capacity(1 << 16, io::stdout()));
+                let stdout = Box::new(io::stdout());
                 let mut writer = result_writer(format, stream.schema(), stdout, &style)?;
                 while let Some(batch) = stream.try_next().await? {
                     writer.write(&batch)?;

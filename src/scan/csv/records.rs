@@ -80,8 +80,8 @@ impl Records {
     /// Reads at most one record from `input`, which is empty at the end of the file. Gives the
     /// bytes used and whether a record was finished.
     pub(crate) fn read(&mut self, input: &[u8]) -> Result<(usize, bool), RecordError> {
-        if input.is_empty() && self.in_record && self.inside_quotes() {
-            return Err(RecordError::OpenQuote);
+        if input.is_empty() && self.in_record {
+            return Ok((0, self.end_record()?));
         }
         let mut used = 0;
         loop {
@@ -137,13 +137,24 @@ impl Records {
         Ok(())
     }
 
-    /// Whether the open record stands inside a quoted field: no number of lines would end it. Two
-    /// are tried because the first may only end a comment.
-    fn inside_quotes(&self) -> bool {
-        let mut probe = self.reader.clone();
+    /// Ends the record that the end of the file has cut off. Gives whether there was one.
+    ///
+    /// A file without a last newline is read as if it had one. csv_core itself would end a quoted
+    /// field at the end of the file, too.
+    fn end_record(&mut self) -> Result<bool, RecordError> {
+        let (_, done) = self.read(b"\n")?;
+        if done {
+            return Ok(true);
+        }
+        // The newline ended no record: it was that of a comment, after which a record can begin,
+        // or stands inside quotes.
         let (mut output, mut ends) = ([0; 8], [0; 8]);
-        let (result, ..) = probe.read_record(b"\nx\n", &mut output, &mut ends);
-        !matches!(result, ReadRecordResult::Record)
+        let (result, ..) = self.reader.read_record(b"x\n", &mut output, &mut ends);
+        if matches!(result, ReadRecordResult::Record) {
+            self.in_record = false;
+            return Ok(false);
+        }
+        Err(RecordError::OpenQuote)
     }
 }
 
@@ -192,5 +203,15 @@ mod tests {
         assert_eq!(read_all("a,b\n1,2,3\n", 2, 100), Err(RecordError::FieldCount(3)));
         assert_eq!(read_all("a,b\n1,\"2", 2, 100), Err(RecordError::OpenQuote));
         assert_eq!(read_all("a,b\n1,\"2\"", 2, 100).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_comment_may_end_the_file() {
+        let dialect = Dialect { comment: Some(b'#'), ..Default::default() };
+        let mut records = Records::new(&dialect, 1);
+        assert_eq!(records.read(b"a\n# b"), Ok((2, true)));
+        assert_eq!(records.read(b"# b"), Ok((3, false)));
+        assert_eq!(records.read(b""), Ok((0, false)));
+        assert_eq!(records.len(), 1);
     }
 }

@@ -1,0 +1,21 @@
+//! Brimful from outside: the command, the shell and the library on small files.
+//!
+//! One binary, because linking DataFusion takes longer than running all of these. Each test has a
+//! folder of its own (see `support`), so they run in any order and at the same time.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test ends at the first surprise, and says on standard error what it skips"
+)]
+
+mod cli;
+mod differential;
+mod files;
+mod generate;
+mod library;
+mod limits;
+mod real_data;
+mod shell;
+mod stop;
+mod support;
