@@ -129,6 +129,14 @@ impl Error {
         error
     }
 
+    /// Puts the name of the file before the message, unless it is there.
+    pub(crate) fn in_file(mut self, path: &str) -> Self {
+        if !self.0.message.contains(path) {
+            self.0.message = format!("\"{path}\": {}", self.0.message);
+        }
+        self
+    }
+
     /// Adds what the user can do about it: a sentence without a full stop.
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.0.hint = Some(hint.into());
@@ -193,14 +201,35 @@ impl From<io::Error> for Error {
             Ok(ours) => return ours,
             Err(err) => err,
         };
+        // Layers underneath wrap errors in I/O errors of kind `Other`.
+        let err = match err.downcast::<DataFusionError>() {
+            Ok(datafusion) => return Error::from(datafusion),
+            Err(err) => err,
+        };
+        let err = match err.downcast::<ArrowError>() {
+            Ok(arrow) => return Error::from(arrow),
+            Err(err) => err,
+        };
         let message = match err.kind() {
             io::ErrorKind::NotFound => "no such file or directory".to_string(),
             io::ErrorKind::PermissionDenied => "permission denied".to_string(),
             io::ErrorKind::StorageFull => "the disk is full".to_string(),
             _ => err.to_string(),
         };
-        let full = matches!(err.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
-        let kind = if full { ErrorKind::Resources } else { ErrorKind::Io };
+        if message.contains(DISK_LIMIT_SETTING) {
+            return from_exhausted(&message);
+        }
+        // The system's number survives in the text of errors that others have wrapped.
+        let full = matches!(err.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+            || message.contains("(os error 28)");
+        let message = if full { "the disk is full".to_string() } else { message };
+        let kind = match err.kind() {
+            _ if full => ErrorKind::Resources,
+            io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::InvalidData
+            | io::ErrorKind::InvalidInput => ErrorKind::Input,
+            _ => ErrorKind::Io,
+        };
         let mut error = Error::new(kind, message).with_source(err);
         if full {
             error = error.with_hint(
@@ -265,6 +294,11 @@ impl From<DataFusionError> for Error {
             DataFusionError::ResourcesExhausted(message) => from_exhausted(&message),
             DataFusionError::ExecutionJoin(join) => {
                 Error::internal(format!("a task failed: {join}"))
+            }
+            // What DataFusion says when a file could not be completed, without the reason.
+            DataFusionError::Internal(message) if message.contains("finalizing writes") => {
+                Error::new(ErrorKind::Io, "the output could not be written to its end")
+                    .with_hint("check that the disk is not full")
             }
             DataFusionError::Internal(message) => Error::internal(message),
             DataFusionError::NotImplemented(message) => {
@@ -431,9 +465,12 @@ fn from_parquet(err: parquet::errors::ParquetError) -> Error {
     }
 }
 
+/// What DataFusion names when temporary files take more than they may.
+const DISK_LIMIT_SETTING: &str = "max_temp_directory_size";
+
 /// Turns DataFusion's account of an exhausted pool or disk into one sentence and a hint.
 fn from_exhausted(message: &str) -> Error {
-    if message.contains("max_temp_directory_size") {
+    if message.contains(DISK_LIMIT_SETTING) {
         return Error::new(
             ErrorKind::Resources,
             "the query needs more temporary disk space than it may use",

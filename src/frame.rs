@@ -27,7 +27,7 @@ use crate::session::{QueryMetrics, QueryStream, Session};
 /// Column names match whatever their case when only one column is meant.
 ///
 /// ```
-/// # use brimful::{Session, SessionOptions, col, functions::avg};
+/// # use brimful::{Session, SessionOptions, col, aggregates::avg};
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> brimful::Result<()> {
 /// let session = Session::new(SessionOptions::new())?;

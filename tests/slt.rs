@@ -52,7 +52,8 @@ struct Mode {
 /// More than any script needs.
 const AMPLE_MEMORY_BYTES: u64 = 2 << 30;
 
-/// Half of this is left to the operators; the scripts in `spill/` need several times as much.
+/// Half of this is left to the operators; the scripts in `spill/` need several times as much. With
+/// less, or with as much on four partitions, sorts of wide rows sometimes run out.
 const TIGHT_MEMORY_BYTES: u64 = 96 << 20;
 
 /// The modes. Another one that differs in its settings is another line; one that runs queries in
@@ -90,7 +91,7 @@ const MODES: [Mode; 5] = [
         name: "spill4",
         threads: 4,
         batch_rows: 512,
-        memory_limit_bytes: TIGHT_MEMORY_BYTES,
+        memory_limit_bytes: 2 * TIGHT_MEMORY_BYTES,
         tight: true,
     },
 ];

@@ -7,9 +7,12 @@ use tokio::task::JoinSet;
 
 use crate::error::{Error, ErrorKind, Result};
 
+/// How long a query that is stopped may take to drop what it holds.
+const LONGEST_STOP: Duration = Duration::from_secs(1);
+
 /// Runs `work` as a task of its own until it ends, the user interrupts it or the time is over. When
 /// it is stopped, everything it held (streams, writers, temporary files) is dropped before this
-/// returns.
+/// returns, unless that takes longer than a second.
 pub(super) async fn interruptible<T: Send + 'static>(
     timeout: Option<Duration>,
     work: impl Future<Output = Result<T>> + Send + 'static,
@@ -39,8 +42,9 @@ pub(super) async fn interruptible<T: Send + 'static>(
                 .with_hint("give it more time with --timeout, or look at its plan with EXPLAIN")
         }
     };
-    // The task drops what it holds at its next `await`; this waits for that.
-    tasks.shutdown().await;
+    // The task drops what it holds at its next `await`; this waits for that, unless it waits itself
+    // for a reader that does not read.
+    let _ = tokio::time::timeout(LONGEST_STOP, tasks.shutdown()).await;
     Err(stopped)
 }
 

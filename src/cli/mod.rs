@@ -69,7 +69,7 @@ where
     F: Future<Output = Result<()>>,
 {
     /// How long a thread that is inside a system call may take to end.
-    const SHUTDOWN_SECONDS: u64 = 2;
+    const SHUTDOWN_SECONDS: u64 = 1;
     let start = || -> Result<(Session, tokio::runtime::Runtime)> {
         let options = run.session_options()?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -84,7 +84,7 @@ where
     // The panic's message is printed by the panic hook; what is left is to clean up.
     let result = catch_unwind(AssertUnwindSafe(|| runtime.block_on(work(session.clone()))));
     runtime.shutdown_timeout(std::time::Duration::from_secs(SHUTDOWN_SECONDS));
-    drop(session);
+    session.close();
     result.unwrap_or_else(|_| {
         Err(report::reported(Error::internal("the program panicked"), None))
     })

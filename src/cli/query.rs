@@ -41,15 +41,16 @@ fn script(query: &QueryArgs) -> Result<(String, String)> {
     if let Some(sql) = &query.sql {
         return Ok(("-c".to_string(), sql.clone()));
     }
+    let unmarked = |text: String| text.strip_prefix('\u{feff}').map_or(text.clone(), String::from);
     let file = query.file.as_deref().unwrap_or_else(|| Path::new("-"));
     if file == Path::new("-") {
         let mut text = String::new();
         let read = io::stdin().read_to_string(&mut text);
         read.map_err(|err| Error::io("read", "standard input", err))?;
-        return Ok(("standard input".to_string(), text));
+        return Ok(("standard input".to_string(), unmarked(text)));
     }
     let text = std::fs::read_to_string(file).map_err(|err| Error::io("read", file, err))?;
-    Ok((file.display().to_string(), text))
+    Ok((file.display().to_string(), unmarked(text)))
 }
 
 async fn run_script(

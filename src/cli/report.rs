@@ -12,6 +12,21 @@ pub(super) struct Script<'a> {
     pub(super) text: &'a str,
 }
 
+impl Script<'_> {
+    /// Moves the place of an error in `part`, a piece of the text, to where it is in the whole.
+    pub(super) fn place(&self, part: &str, err: Error) -> Error {
+        let offset = part.as_ptr() as usize - self.text.as_ptr() as usize;
+        let before = &self.text[..offset];
+        let Some(mut place) = err.position() else { return err };
+        if place.line == 1 {
+            let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+            place.column += before[line_start..].chars().count() as u64;
+        }
+        place.line += before.matches('\n').count() as u64;
+        err.with_position(place)
+    }
+}
+
 /// Prints an error on standard error and gives it back.
 pub(super) fn reported(err: Error, script: Option<Script<'_>>) -> Error {
     if !err.is_broken_pipe() {

@@ -27,6 +27,7 @@ use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use parking_lot::RwLock;
 
 use super::csv::{CsvFormat, CsvOptions, sniff_files};
+use super::parquet::ParquetFiles;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The formats a file can have.
@@ -137,7 +138,7 @@ impl FileTable {
             }
             FileKind::Parquet => {
                 let options = state.default_table_options().parquet;
-                format = Arc::new(ParquetFormat::default().with_options(options));
+                format = Arc::new(ParquetFiles(ParquetFormat::default().with_options(options)));
                 schema = infer(&self.schema, &format, state, &store, &objects).await?;
             }
             FileKind::Arrow => {
@@ -167,7 +168,13 @@ async fn infer(
 ) -> Result<SchemaRef> {
     match given {
         Some(schema) => Ok(Arc::clone(schema)),
-        None => Ok(format.infer_schema(state, store, objects).await?),
+        None => {
+            let inferred = format.infer_schema(state, store, objects).await;
+            inferred.map_err(|err| match (Error::from(err), objects) {
+                (err, [one]) => err.in_file(&super::shown_path(&one.location)),
+                (err, _) => err,
+            })
+        }
     }
 }
 

@@ -1,10 +1,12 @@
 //! Files → record batches.
 //!
 //! [`files`] turns a path, a glob or a folder into a table of any supported format; [`csv`] is our
-//! own CSV scan. Parquet, JSON and Arrow files are read by DataFusion.
+//! own CSV scan. Parquet, JSON and Arrow files are read by DataFusion; [`parquet`] mends what it
+//! makes of a Parquet file's statistics.
 
 pub(crate) mod csv;
 pub(crate) mod files;
+mod parquet;
 
 use std::path::Path;
 

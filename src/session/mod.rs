@@ -8,7 +8,7 @@ mod options;
 mod stream;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::{ArrayRef, StringArray};
@@ -54,9 +54,9 @@ struct Inner {
     files: Arc<FileTables>,
     pool: SharedPool,
     memory_limit_bytes: AtomicU64,
-    /// Folders for spills, removed when the session is dropped. Held last, so that what lies in
-    /// them is closed first.
-    _spill_dirs: Vec<TempDir>,
+    /// Folders for spills, removed when the session is closed or dropped. Held last, so that what
+    /// lies in them is closed first.
+    spill_dirs: Mutex<Vec<TempDir>>,
 }
 
 /// What a statement led to.
@@ -122,9 +122,15 @@ impl Session {
                 files,
                 pool,
                 memory_limit_bytes: AtomicU64::new(options.memory_limit_bytes),
-                _spill_dirs: spill_dirs,
+                spill_dirs: Mutex::new(spill_dirs),
             }),
         })
+    }
+
+    /// Removes the temporary files although a query may still hold the session: one that waits for
+    /// a reader of its output, say, and cannot be dropped. Queries that spill fail from then on.
+    pub(crate) fn close(&self) {
+        self.inner.spill_dirs.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clear();
     }
 
     pub(crate) fn context(&self) -> &SessionContext {
@@ -368,9 +374,6 @@ fn session_config(options: &SessionOptions) -> SessionConfig {
     let settings = config.options_mut();
     settings.sql_parser.collect_spans = true;
     settings.execution.listing_table_ignore_subdirectory = false;
-    // Its physical operator refuses the NULL of a subquery without rows over a column that has
-    // none; as a join it is right.
-    settings.optimizer.enable_physical_uncorrelated_scalar_subquery = false;
     let pool = pool_bytes(options.memory_limit_bytes) as u64;
     settings.execution.sort_spill_reservation_bytes =
         (pool / MERGE_RESERVATION / options.threads as u64).clamp(1 << 20, 10 << 20) as usize;

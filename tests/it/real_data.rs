@@ -313,21 +313,23 @@ async fn nasty_files_have_the_values_of_their_json() {
             let expected = match name {
                 // Its JSON is not UTF-8 and has other values than its CSV.
                 "location_coordinates" => continue,
+                // This copy of the CSV has lost the CRs that its JSON has.
+                "newlines_crlf" => continue,
                 // Nothing but blank lines: refused as empty.
                 "all-empty" => continue,
                 _ => expected_texts(&json),
             };
             let header = csvs == "csvs" || name.starts_with("header-");
             let mut actual = texts(&folder.join(csvs).join(format!("{name}.csv")), header).await;
-            if csvs == "csvs" {
-                // Objects of JSON come sorted by name.
+            if header {
+                // With a header the JSON is of objects, which come sorted by name.
                 sort_by_name(&folder.join(csvs).join(format!("{name}.csv")), &mut actual);
             }
             assert_same(name, &actual, &expected);
             compared += 1;
         }
     }
-    assert_eq!(compared, 28);
+    assert_eq!(compared, 27);
 }
 
 /// Puts the values of each row in the order of the names in the header.

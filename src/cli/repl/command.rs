@@ -39,8 +39,12 @@ Files are tables: SELECT * FROM 'folder/*.csv' LIMIT 10;
 ";
 
 impl Command {
-    /// Parses a line that begins with a dot.
-    pub(super) fn parse(line: &str) -> Result<Self> {
+    /// The command of a line, if it begins with a dot.
+    pub(super) fn parse_line(line: &str) -> Option<Result<Self>> {
+        line.starts_with('.').then(|| Self::parse(line))
+    }
+
+    fn parse(line: &str) -> Result<Self> {
         let (name, argument) = match line.trim().split_once(char::is_whitespace) {
             Some((name, argument)) => (name, argument.trim().trim_end_matches(';').trim()),
             None => (line.trim().trim_end_matches(';'), ""),

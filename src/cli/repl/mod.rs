@@ -101,20 +101,30 @@ impl Shell {
         Ok(())
     }
 
-    /// Runs dot commands and statements of a text; stops at the first error.
+    /// Runs dot commands and statements of a text; stops at the first error, which it reports.
     async fn run_lines(&mut self, name: &str, text: &str) -> Result<Next> {
+        let script = Script { name, text };
         for part in helper::parts(text) {
             let part = part.trim();
-            if part.is_empty() {
-                continue;
-            }
-            let script = Script { name, text: part };
-            let next = if part.starts_with('.') {
-                Box::pin(self.run_command(part)).await
-            } else {
-                self.run_sql(part).await.map(|()| Next::Continue)
+            let next = match Command::parse_line(part) {
+                None => self.run_sql(part).await.map(|()| Next::Continue),
+                Some(Ok(Command::Read(path))) => {
+                    match std::fs::read_to_string(&path) {
+                        // Its errors are reported with their place in that file.
+                        Ok(text) => {
+                            let name = path.display().to_string();
+                            match Box::pin(self.run_lines(&name, &text)).await? {
+                                Next::Quit => return Ok(Next::Quit),
+                                Next::Continue => continue,
+                            }
+                        }
+                        Err(err) => Err(Error::io("read", &path, err)),
+                    }
+                }
+                Some(Ok(command)) => self.run_command(command).await,
+                Some(Err(err)) => Err(err),
             };
-            match next.map_err(|err| reported(err, Some(script)))? {
+            match next.map_err(|err| reported(script.place(part, err), Some(script)))? {
                 Next::Continue => {}
                 Next::Quit => return Ok(Next::Quit),
             }
@@ -122,8 +132,8 @@ impl Shell {
         Ok(Next::Continue)
     }
 
-    async fn run_command(&mut self, line: &str) -> Result<Next> {
-        match Command::parse(line)? {
+    async fn run_command(&mut self, command: Command) -> Result<Next> {
+        match command {
             Command::Help => self.print(command::HELP)?,
             Command::Quit => return Ok(Next::Quit),
             Command::Tables => {
@@ -143,13 +153,8 @@ impl Shell {
                 };
                 self.print(&schema.fields().iter().map(line).collect::<String>())?;
             }
-            Command::Read(path) => {
-                let text =
-                    std::fs::read_to_string(&path).map_err(|err| Error::io("read", &path, err))?;
-                let script = path.display().to_string();
-                // Errors inside are shown with their place in the file.
-                return self.run_lines(&script, &text).await.or(Ok(Next::Continue));
-            }
+            // Run by `run_lines`, which reports the errors inside.
+            Command::Read(_) => {}
             Command::Timer(on) => self.timer = on,
             Command::Mode(Some(format)) => self.format = format,
             Command::Mode(None) => self.print(&format!("{}\n", self.format))?,

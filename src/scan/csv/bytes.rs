@@ -99,7 +99,7 @@ impl ByteSource {
 }
 
 fn unreadable(location: &Path, err: std::io::Error) -> DataFusionError {
-    Error::io("read", format!("/{location}"), err).into()
+    Error::io("read", crate::scan::shown_path(location), err).into()
 }
 
 /// The size of a file and what can be learnt of it without reading it whole.
