@@ -478,17 +478,25 @@ fn from_exhausted(message: &str) -> Error {
         .with_hint("raise --max-temp-size, or raise --memory-limit so that less is spilled")
         .with_source(io::Error::other(message.to_string()));
     }
-    let holders = message
-        .split_once("as: ")
-        .and_then(|(_, rest)| rest.split_once(".\nError"))
-        .map(|(holders, _)| holders.split_whitespace().collect::<Vec<_>>().join(" "));
+    let holders: Vec<String> = message.lines().filter_map(holder).collect();
     let mut text = "the query needs more memory than it may use".to_string();
-    if let Some(holders) = holders {
-        text.push_str(&format!("; held most: {holders}"));
+    if !holders.is_empty() {
+        text.push_str(&format!("; most is held by {}", holders.join(", ")));
+    }
+    if let Some((_, asked)) = message.split_once("Error: ") {
+        text.push_str(&format!("; {}", asked.trim()));
     }
     Error::new(ErrorKind::Resources, text)
         .with_hint("raise --memory-limit, or lower --threads so that fewer parts run at once")
         .with_source(io::Error::other(message.to_string()))
+}
+
+/// `  HashJoinInput[1]#4(can spill: false) consumed 22.3 MB, peak 22.3 MB,` → name and amount.
+fn holder(line: &str) -> Option<String> {
+    let (name, rest) = line.strip_prefix("  ")?.split_once('#')?;
+    let (_, rest) = rest.split_once("consumed ")?;
+    let (amount, _) = rest.split_once(',')?;
+    Some(format!("{name} ({amount})"))
 }
 
 /// Messages of other libraries begin with a capital; ours do not.
@@ -532,6 +540,21 @@ mod tests {
         let err = Error::from(io::Error::from(io::ErrorKind::StorageFull));
         assert_eq!(err.kind(), ErrorKind::Resources);
         assert!(err.hint().unwrap().contains("--temp-dir"));
+    }
+
+    #[test]
+    fn those_that_hold_the_memory_are_named() {
+        let err = from_exhausted(
+            "Additional allocation failed for B with top memory consumers (across reservations) as:\n  \
+             A[1]#4(can spill: false) consumed 22.3 MB, peak 30.0 MB,\n  B#0(can spill: true) consumed \
+             64.0 KB, peak 64.0 KB.\nError: B asked for 5.1 MB more than its 64.0 KB; 29.8 MB of 32.0 MB \
+             are held",
+        );
+        assert_eq!(
+            err.to_string(),
+            "the query needs more memory than it may use; most is held by A[1] (22.3 MB), B (64.0 KB); \
+             B asked for 5.1 MB more than its 64.0 KB; 29.8 MB of 32.0 MB are held"
+        );
     }
 
     #[test]

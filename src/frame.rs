@@ -231,9 +231,9 @@ impl DataFrame {
     /// Those of planning; the stream gives those of running.
     pub async fn stream(self) -> Result<QueryStream> {
         let context = Arc::new(self.plan.task_ctx());
-        let plan = self.plan.create_physical_plan().await?;
+        let plan = self.plan.clone().create_physical_plan().await?;
         let batches = execute_stream(Arc::clone(&plan), context)?;
-        Ok(QueryStream::new(plan, batches))
+        Ok(QueryStream::new(self.session, plan, batches))
     }
 
     /// Runs the query and gives all of its rows, which must fit in memory.

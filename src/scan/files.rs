@@ -170,9 +170,17 @@ async fn infer(
         Some(schema) => Ok(Arc::clone(schema)),
         None => {
             let inferred = format.infer_schema(state, store, objects).await;
-            inferred.map_err(|err| match (Error::from(err), objects) {
-                (err, [one]) => err.in_file(&super::shown_path(&one.location)),
-                (err, _) => err,
+            inferred.map_err(|err| {
+                let err = Error::from(err);
+                // DataFusion calls an Arrow file that is cut short a defect of its own.
+                let err = match err.kind() {
+                    ErrorKind::Internal => Error::input(err.to_string()),
+                    _ => err,
+                };
+                match objects {
+                    [one] => err.in_file(&super::shown_path(&one.location)),
+                    _ => err,
+                }
             })
         }
     }

@@ -2,8 +2,9 @@
 //!
 //! The limit is shared among those that hold something now. An operator that can spill may take an
 //! equal share of four fifths of the limit, so that the first to start does not starve the others;
-//! the last fifth is for those that cannot spill, such as the merge of sorted runs. Idle operators
-//! count for nothing.
+//! the last fifth is for those that cannot spill. Idle operators count for nothing. The merges of
+//! sorted runs, which open as many runs as memory allows and fewer if they must, share three fifths,
+//! so that something is left for what reads from them.
 //!
 //! Two operators of DataFusion 55 are never refused, because what they do when refused is worse
 //! than holding more: `RepartitionExec` can wait for itself for ever when two inputs spill at once
@@ -27,6 +28,9 @@ const NEVER_REFUSED: [&str; 2] = ["RepartitionExec", "NestedLoopJoinLoad"];
 /// The part of the limit that operators which can spill may fill together.
 const SPILLABLE_SHARE: f64 = 0.8;
 
+/// The part of the limit that merges of sorted runs may fill together.
+const MERGE_SHARE: f64 = 0.6;
+
 /// A share never falls below this: a smaller one could not hold a few batches and would spill at
 /// every step.
 const MIN_SHARE_BYTES: usize = 4 << 20;
@@ -43,6 +47,12 @@ pub(crate) struct SharedPool {
 #[derive(Debug, Default)]
 struct Holders {
     total_bytes: usize,
+    /// Merges of sorted runs that are planned, whether they hold something or not: all of them run
+    /// at the end of a sort.
+    merge_count: usize,
+    /// Sorts that are planned. A sort that comes late cannot make those before it spill, so each is
+    /// given its share from the start.
+    sort_count: usize,
     /// Bytes held by each consumer that can spill and holds something, by its id.
     spillable: HashMap<usize, usize>,
 }
@@ -65,6 +75,16 @@ impl SharedPool {
     }
 }
 
+/// Whether a consumer merges the runs of a sort.
+fn is_merge(consumer: &MemoryConsumer) -> bool {
+    consumer.name().starts_with("ExternalSorterMerge")
+}
+
+/// Whether a consumer buffers the rows of a sort.
+fn is_sort(consumer: &MemoryConsumer) -> bool {
+    consumer.name().starts_with("ExternalSorter[")
+}
+
 impl Holders {
     fn add(&mut self, consumer: &MemoryConsumer, bytes: usize) {
         self.total_bytes += bytes;
@@ -83,19 +103,35 @@ impl Holders {
         }
     }
 
-    /// Whether `bytes` more may go to `consumer`.
-    fn allows(&self, consumer: &MemoryConsumer, bytes: usize, limit_bytes: usize) -> bool {
+    /// Whether a reservation of `consumer` that holds `held` may hold `bytes` more.
+    ///
+    /// Shares are those of one reservation, not of the consumer: a sort reserves what its merge needs
+    /// apart from what it has buffered, and cannot spill it.
+    fn allows(
+        &self,
+        consumer: &MemoryConsumer,
+        held: usize,
+        bytes: usize,
+        limit_bytes: usize,
+    ) -> bool {
         if NEVER_REFUSED.iter().any(|name| consumer.name().starts_with(name)) {
             return true;
         }
         if self.total_bytes + bytes > limit_bytes {
             return false;
         }
+        if is_merge(consumer) {
+            let share = (limit_bytes as f64 * MERGE_SHARE) as usize / self.merge_count.max(1);
+            return held + bytes <= share.max(MIN_SHARE_BYTES);
+        }
         if !consumer.can_spill() {
             return true;
         }
-        let held = self.spillable.get(&consumer.id()).copied().unwrap_or(0);
-        let sharers = self.spillable.len() + usize::from(held == 0);
+        let new = usize::from(!self.spillable.contains_key(&consumer.id()));
+        let mut sharers = self.spillable.len() + new;
+        if is_sort(consumer) {
+            sharers = sharers.max(self.sort_count);
+        }
         let spillable: usize = self.spillable.values().sum();
         let unspillable = self.total_bytes - spillable;
         let shared = (limit_bytes.saturating_sub(unspillable) as f64 * SPILLABLE_SHARE) as usize;
@@ -106,6 +142,18 @@ impl Holders {
 impl MemoryPool for SharedPool {
     fn name(&self) -> &str {
         "shared"
+    }
+
+    fn register(&self, consumer: &MemoryConsumer) {
+        let mut holders = self.holders();
+        holders.merge_count += usize::from(is_merge(consumer));
+        holders.sort_count += usize::from(is_sort(consumer));
+    }
+
+    fn unregister(&self, consumer: &MemoryConsumer) {
+        let mut holders = self.holders();
+        holders.merge_count -= usize::from(is_merge(consumer));
+        holders.sort_count -= usize::from(is_sort(consumer));
     }
 
     fn grow(&self, reservation: &MemoryReservation, additional: usize) {
@@ -119,7 +167,7 @@ impl MemoryPool for SharedPool {
     fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> Result<()> {
         let limit = self.limit_bytes();
         let mut holders = self.holders();
-        if holders.allows(reservation.consumer(), additional, limit) {
+        if holders.allows(reservation.consumer(), reservation.size(), additional, limit) {
             holders.add(reservation.consumer(), additional);
             return Ok(());
         }
@@ -190,6 +238,18 @@ mod tests {
         merge.try_grow(80 * MIB).unwrap();
         drop(merge);
         assert_eq!(pool.reserved(), 0);
+    }
+
+    #[test]
+    fn merges_leave_something_for_their_reader() {
+        let pool = pool(100 * MIB);
+        let merges: Vec<_> =
+            (0..2).map(|i| consumer(&pool, &format!("ExternalSorterMerge[{i}]"), false)).collect();
+        for merge in &merges {
+            merge.try_grow(30 * MIB).unwrap();
+            assert!(merge.try_grow(1).is_err(), "half of three fifths is its share");
+        }
+        consumer(&pool, "SortPreservingMergeExec[0]", false).try_grow(40 * MIB).unwrap();
     }
 
     #[test]

@@ -12,10 +12,13 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::{ExecutionPlan, metrics::MetricValue};
 use futures::{Stream, StreamExt};
 
+use super::Session;
 use crate::error::{Error, Result};
 
 /// A stream of record batches. Dropping it stops the query and removes its temporary files.
 pub struct QueryStream {
+    /// Keeps the folders for spills until the query has ended.
+    _session: Session,
     plan: Arc<dyn ExecutionPlan>,
     batches: SendableRecordBatchStream,
     rows: u64,
@@ -41,8 +44,12 @@ impl std::ops::AddAssign for QueryMetrics {
 }
 
 impl QueryStream {
-    pub(crate) fn new(plan: Arc<dyn ExecutionPlan>, batches: SendableRecordBatchStream) -> Self {
-        QueryStream { plan, batches, rows: 0 }
+    pub(crate) fn new(
+        session: Session,
+        plan: Arc<dyn ExecutionPlan>,
+        batches: SendableRecordBatchStream,
+    ) -> Self {
+        QueryStream { _session: session, plan, batches, rows: 0 }
     }
 
     /// Names and types of the columns.
