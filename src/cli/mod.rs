@@ -85,9 +85,7 @@ where
     let result = catch_unwind(AssertUnwindSafe(|| runtime.block_on(work(session.clone()))));
     runtime.shutdown_timeout(std::time::Duration::from_secs(SHUTDOWN_SECONDS));
     session.close();
-    result.unwrap_or_else(|_| {
-        Err(report::reported(Error::internal("the program panicked"), None))
-    })
+    result.unwrap_or_else(|_| Err(report::reported(Error::internal("the program panicked"), None)))
 }
 
 #[cfg(test)]
@@ -103,7 +101,8 @@ mod tests {
         let run = Arguments::try_parse_from(words).unwrap().run_args();
         let result = with_session(&run, |session| async move {
             assert_eq!(std::fs::read_dir(folder).unwrap().count(), 1, "the folder for spills");
-            let work = async move { panic!("on purpose, with {:?} in hand", session.table_names()) };
+            let work =
+                async move { panic!("on purpose, with {:?} in hand", session.table_names()) };
             interrupt::interruptible::<()>(None, work).await
         });
         assert_eq!(result.unwrap_err().kind(), ErrorKind::Internal);

@@ -237,8 +237,10 @@ impl Found {
                 .map_err(|err| Error::query(format!("'{location}' is not a valid glob: {err}")))?;
             let before = self.files.len();
             for path in matches {
-                let path =
-                    path.map_err(|err| Error::io("list", err.path().to_owned(), err.into()))?;
+                let path = path.map_err(|err| {
+                    let unreadable = err.path().to_path_buf();
+                    Error::io("list", unreadable, err.into())
+                })?;
                 if path.is_file() && !is_hidden(&path) {
                     self.files.push(canonical(&path)?);
                 }

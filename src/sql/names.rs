@@ -26,8 +26,9 @@ use datafusion::sql::sqlparser::ast::{
     AssignmentTarget, Distinct, ExcludeSelectItem, Expr, FromTable, GroupByExpr, Ident, Join,
     JoinConstraint, JoinOperator, NamedWindowExpr, ObjectName, ObjectNamePart, OrderBy,
     OrderByKind, Query, RenameSelectItem, Select, SelectFlavor, SelectItem,
-    SelectItemQualifiedWildcardKind, SetExpr, SetOperator, SetQuantifier, Statement as Sql, TableAlias, TableFactor,
-    TableObject, TableWithJoins, VisitMut, VisitorMut, WildcardAdditionalOptions, visit_relations,
+    SelectItemQualifiedWildcardKind, SetExpr, SetOperator, SetQuantifier, Statement as Sql,
+    TableAlias, TableFactor, TableObject, TableWithJoins, VisitMut, VisitorMut,
+    WildcardAdditionalOptions, visit_relations,
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 
@@ -110,11 +111,9 @@ impl Tables {
             let reference = match parts.as_slice() {
                 [table] => TableReference::bare(table.value.as_str()),
                 [schema, table] => TableReference::partial(lowered(schema), table.value.as_str()),
-                [catalog, schema, table] => TableReference::full(
-                    lowered(catalog),
-                    lowered(schema),
-                    table.value.as_str(),
-                ),
+                [catalog, schema, table] => {
+                    TableReference::full(lowered(catalog), lowered(schema), table.value.as_str())
+                }
                 _ => continue,
             };
             let last = parts.last().expect("a name has parts");
@@ -314,10 +313,10 @@ impl Resolver {
                 if let TableObject::TableName(name) = &mut insert.table {
                     let columns = self.table(name)?;
                     for column in &mut insert.columns {
-                        if let Some(ident) = last_ident(column) {
-                            if let Some(exact) = find(&columns, ident)? {
-                                set_exact(ident, &exact);
-                            }
+                        if let Some(ident) = last_ident(column)
+                            && let Some(exact) = find(&columns, ident)?
+                        {
+                            set_exact(ident, &exact);
                         }
                     }
                 }
@@ -347,10 +346,10 @@ impl Resolver {
     fn update(&mut self, update: &mut datafusion::sql::sqlparser::ast::Update) -> Result<()> {
         self.table_with_joins(&mut update.table)?;
         for assignment in &mut update.assignments {
-            if let AssignmentTarget::ColumnName(name) = &mut assignment.target {
-                if let Some(ident) = last_ident(name) {
-                    self.ident(ident, false)?;
-                }
+            if let AssignmentTarget::ColumnName(name) = &mut assignment.target
+                && let Some(ident) = last_ident(name)
+            {
+                self.ident(ident, false)?;
             }
             self.expr(&mut assignment.value)?;
         }
@@ -442,7 +441,8 @@ impl Resolver {
             SetExpr::Select(select) => self.select(select, None),
             SetExpr::Query(query) => self.query(query),
             SetExpr::SetOperation { left, right, op, set_quantifier } => {
-                let keeps_all = matches!(set_quantifier, SetQuantifier::All | SetQuantifier::AllByName);
+                let keeps_all =
+                    matches!(set_quantifier, SetQuantifier::All | SetQuantifier::AllByName);
                 if keeps_all && *op != SetOperator::Union {
                     // DataFusion would keep every copy that has a match, not the right number.
                     return Err(Error::query(format!("{op} ALL is not supported"))
@@ -774,13 +774,12 @@ impl Resolver {
                 }
                 SelectItem::QualifiedWildcard(kind, options) => {
                     let mut qualifier = None;
-                    if let SelectItemQualifiedWildcardKind::ObjectName(name) = kind {
-                        if let Some(ident) = last_ident(name) {
-                            if let Some(exact) = self.qualifier(ident) {
-                                set_exact(ident, &exact);
-                                qualifier = Some(exact);
-                            }
-                        }
+                    if let SelectItemQualifiedWildcardKind::ObjectName(name) = kind
+                        && let Some(ident) = last_ident(name)
+                        && let Some(exact) = self.qualifier(ident)
+                    {
+                        set_exact(ident, &exact);
+                        qualifier = Some(exact);
                     }
                     let columns = match qualifier {
                         Some(name) => self.all_columns(Some(&name)),

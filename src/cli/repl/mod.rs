@@ -93,10 +93,10 @@ impl Shell {
                 Err(err) => return Err(reported(internal(err), None)),
             }
         }
-        if let Some(path) = &history {
-            if let Err(err) = editor.save_history(path) {
-                eprintln!("could not save the history to {}: {err}", path.display());
-            }
+        if let Some(path) = &history
+            && let Err(err) = editor.save_history(path)
+        {
+            eprintln!("could not save the history to {}: {err}", path.display());
         }
         Ok(())
     }

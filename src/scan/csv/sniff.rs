@@ -79,10 +79,10 @@ pub(crate) fn sniff(
         }
         let split = Split::new(&sample.head, &dialect, usize::MAX, sample.whole);
         let mut records = split.records();
-        if dialect.header {
-            if let Some(header) = records.next() {
-                same_names(path, &names, other, &column_names(&header.collect::<Vec<_>>()))?;
-            }
+        if dialect.header
+            && let Some(header) = records.next()
+        {
+            same_names(path, &names, other, &column_names(&header.collect::<Vec<_>>()))?;
         }
         widen(&mut kinds, records, &dialect);
         for piece in &sample.pieces {
