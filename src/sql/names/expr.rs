@@ -1,0 +1,176 @@
+//! Names inside expressions.
+
+use std::ops::ControlFlow;
+
+use arrow::datatypes::DataType;
+use datafusion::sql::sqlparser::ast::{Expr, Ident, Query, VisitMut, VisitorMut};
+
+use super::exact::{find_in, one_spelling, same, set_exact};
+use super::tables::{Column, columns_of};
+use super::{Relation, Resolver, Scope};
+use crate::error::{Error, Result};
+
+impl Resolver {
+    pub(super) fn expr(&mut self, expr: &mut Expr) -> Result<()> {
+        self.visit(expr)
+    }
+
+    pub(super) fn exprs<T: VisitMut>(&mut self, exprs: &mut T) -> Result<()> {
+        self.visit(exprs)
+    }
+
+    pub(super) fn visit(&mut self, node: &mut impl VisitMut) -> Result<()> {
+        match node.visit(&mut ExprVisitor { resolver: self, query_depth: 0 }) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(err) => Err(err),
+        }
+    }
+
+    /// Replaces an unquoted column name by the one it stands for. With `aliases_first`, names of
+    /// the output come before those of the tables.
+    pub(super) fn ident(&self, ident: &mut Ident, aliases_first: bool) -> Result<()> {
+        if ident.quote_style.is_some() {
+            return Ok(());
+        }
+        for scope in self.scopes.iter().rev() {
+            let alias = |ident: &Ident| {
+                one_spelling(ident, scope.aliases.iter().filter(|a| same(ident, a)).cloned())
+            };
+            let mut found = if aliases_first { alias(ident)? } else { None };
+            if found.is_none() {
+                let columns = scope.relations.iter().filter_map(|r| r.columns.as_ref()).flatten();
+                let names = columns.map(|c| c.name.clone()).filter(|name| same(ident, name));
+                found = one_spelling(ident, names)?;
+            }
+            if found.is_none() {
+                found = alias(ident)?;
+            }
+            if let Some(exact) = found {
+                set_exact(ident, &exact);
+                return Ok(());
+            }
+            if scope.relations.iter().any(|relation| relation.columns.is_none()) {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// `table.column`, `schema.table.column`, `column.field`, and longer ones.
+    pub(super) fn compound(&self, parts: &mut [Ident]) -> Result<()> {
+        for index in (0..parts.len() - 1).rev() {
+            let Some(relation) = self.find_relation(&parts[index]) else { continue };
+            if let Some(name) = &relation.name {
+                set_exact(&mut parts[index], name);
+            }
+            let rest = &mut parts[index + 1..];
+            if let Some(columns) = &relation.columns {
+                let Some(exact) = find_in(columns, &rest[0])? else { return Ok(()) };
+                let column = columns.iter().find(|column| column.name == exact);
+                set_exact(&mut rest[0], &exact);
+                return fields(column.and_then(|c| c.data_type.as_ref()), &mut rest[1..]);
+            }
+            return Ok(());
+        }
+        self.ident(&mut parts[0], false)?;
+        let name = &parts[0].value;
+        let columns = self.scopes.iter().rev().flat_map(|scope| &scope.relations);
+        let column = columns
+            .filter_map(|relation| relation.columns.as_ref())
+            .flatten()
+            .find(|column| column.name == *name);
+        let data_type = column.and_then(|column| column.data_type.clone());
+        fields(data_type.as_ref(), &mut parts[1..])
+    }
+
+    pub(super) fn find_relation(&self, ident: &Ident) -> Option<&Relation> {
+        self.scopes.iter().rev().find_map(|scope| {
+            scope
+                .relations
+                .iter()
+                .find(|relation| relation.name.as_ref().is_some_and(|name| same(ident, name)))
+        })
+    }
+
+    pub(super) fn qualifier(&self, ident: &Ident) -> Option<String> {
+        self.find_relation(ident).and_then(|relation| relation.name.clone())
+    }
+}
+
+/// Makes the names of struct fields exact.
+fn fields(data_type: Option<&DataType>, parts: &mut [Ident]) -> Result<()> {
+    let (Some(DataType::Struct(fields)), Some((first, rest))) =
+        (data_type, parts.split_first_mut())
+    else {
+        return Ok(());
+    };
+    let columns = columns_of(fields);
+    if let Some(exact) = find_in(&columns, first)? {
+        set_exact(first, &exact);
+        let field = columns.iter().find(|column| column.name == exact);
+        return self::fields(field.and_then(|f| f.data_type.as_ref()), rest);
+    }
+    Ok(())
+}
+
+/// Resolves the names inside an expression; subqueries go back to the resolver.
+struct ExprVisitor<'a> {
+    resolver: &'a mut Resolver,
+    /// How many queries we are inside of: their expressions are resolved by the resolver.
+    query_depth: usize,
+}
+
+impl ExprVisitor<'_> {
+    fn flow(result: Result<()>) -> ControlFlow<Error> {
+        match result {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(err) => ControlFlow::Break(err),
+        }
+    }
+}
+
+impl VisitorMut for ExprVisitor<'_> {
+    type Break = Error;
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Error> {
+        self.query_depth += 1;
+        if self.query_depth > 1 {
+            return ControlFlow::Continue(());
+        }
+        Self::flow(self.resolver.query(query).map(drop))
+    }
+
+    fn post_visit_query(&mut self, _query: &mut Query) -> ControlFlow<Error> {
+        self.query_depth -= 1;
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
+        if self.query_depth > 0 {
+            return ControlFlow::Continue(());
+        }
+        match expr {
+            Expr::Identifier(ident) => Self::flow(self.resolver.ident(ident, false)),
+            Expr::CompoundIdentifier(parts) => Self::flow(self.resolver.compound(parts)),
+            Expr::Lambda(lambda) => {
+                // The parameters hide columns of the same name.
+                let names = lambda.params.iter().map(|parameter| Column {
+                    name: parameter.name.value.to_lowercase(),
+                    data_type: None,
+                });
+                let relation = Relation { name: None, columns: Some(names.collect()) };
+                let scope = Scope { relations: vec![relation], aliases: Vec::new() };
+                self.resolver.scopes.push(scope);
+                ControlFlow::Continue(())
+            }
+            _ => ControlFlow::Continue(()),
+        }
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
+        if self.query_depth == 0 && matches!(expr, Expr::Lambda(_)) {
+            self.resolver.scopes.pop();
+        }
+        ControlFlow::Continue(())
+    }
+}

@@ -1,0 +1,307 @@
+//! Queries: CTEs, set operations, SELECT and what it gives.
+
+use datafusion::sql::sqlparser::ast::{
+    Distinct, ExcludeSelectItem, Expr, GroupByExpr, Ident, NamedWindowExpr, OrderBy, OrderByKind,
+    Query, RenameSelectItem, Select, SelectFlavor, SelectItem, SelectItemQualifiedWildcardKind,
+    SetExpr, SetOperator, SetQuantifier, WildcardAdditionalOptions,
+};
+
+use super::exact::{keep_case, last_ident, set_exact};
+use super::from::alias_columns;
+use super::tables::{Column, Columns};
+use super::{Relation, Resolver, Scope};
+use crate::error::{Error, Result};
+
+impl Resolver {
+    pub(super) fn query(&mut self, query: &mut Query) -> Result<Columns> {
+        let outer_ctes = self.ctes.len();
+        let result = self.query_inner(query);
+        self.ctes.truncate(outer_ctes);
+        result
+    }
+
+    pub(super) fn query_inner(&mut self, query: &mut Query) -> Result<Columns> {
+        if let Some(with) = &mut query.with {
+            for cte in &mut with.cte_tables {
+                keep_case(&mut cte.alias.name);
+                let name = cte.alias.name.value.clone();
+                let aliases = alias_columns(&mut cte.alias);
+                if with.recursive {
+                    // The first part of the union, which does not refer to the CTE, names it.
+                    let columns = match (&aliases, cte.query.body.as_mut()) {
+                        (None, SetExpr::SetOperation { left, .. }) => self.set_expr(left)?,
+                        _ => aliases.clone(),
+                    };
+                    self.ctes.push((name.clone(), columns));
+                }
+                let columns = self.query(&mut cte.query)?;
+                if with.recursive {
+                    self.ctes.pop();
+                }
+                self.ctes.push((name, aliases.or(columns)));
+            }
+        }
+        if let SetExpr::Select(select) = query.body.as_mut() {
+            return self.select(select, query.order_by.as_mut());
+        }
+        let columns = self.set_expr(&mut query.body)?;
+        if let Some(order_by) = &mut query.order_by {
+            let output = Relation { name: None, columns: columns.clone() };
+            self.within(output, |resolver| resolver.order_by(order_by))?;
+        }
+        Ok(columns)
+    }
+
+    pub(super) fn set_expr(&mut self, body: &mut SetExpr) -> Result<Columns> {
+        match body {
+            SetExpr::Select(select) => self.select(select, None),
+            SetExpr::Query(query) => self.query(query),
+            SetExpr::SetOperation { left, right, op, set_quantifier } => {
+                let keeps_all =
+                    matches!(set_quantifier, SetQuantifier::All | SetQuantifier::AllByName);
+                if keeps_all && *op != SetOperator::Union {
+                    // DataFusion would keep every copy that has a match, not the right number.
+                    return Err(Error::query(format!("{op} ALL is not supported"))
+                        .with_hint(format!("{op} without ALL keeps one copy of each row")));
+                }
+                let columns = self.set_expr(left)?;
+                self.set_expr(right)?;
+                Ok(columns)
+            }
+            SetExpr::Values(values) => {
+                let width = values.rows.first().map_or(0, |row| row.content.len());
+                for row in &mut values.rows {
+                    for expr in &mut row.content {
+                        self.expr(expr)?;
+                    }
+                }
+                let name = |number| Column { name: format!("column{number}"), data_type: None };
+                Ok(Some((1..=width).map(name).collect()))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    pub(super) fn select(
+        &mut self,
+        select: &mut Select,
+        order_by: Option<&mut OrderBy>,
+    ) -> Result<Columns> {
+        self.scopes.push(Scope::default());
+        let result = self.select_inner(select, order_by);
+        self.scopes.pop();
+        result
+    }
+
+    pub(super) fn select_inner(
+        &mut self,
+        select: &mut Select,
+        order_by: Option<&mut OrderBy>,
+    ) -> Result<Columns> {
+        if select.flavor == SelectFlavor::FromFirstNoSelect {
+            select.flavor = SelectFlavor::Standard;
+            select.projection.push(SelectItem::Wildcard(WildcardAdditionalOptions::default()));
+        }
+        self.from(&mut select.from)?;
+        let columns = self.projection(&mut select.projection)?;
+        if let Some(Distinct::On(exprs)) = &mut select.distinct {
+            self.exprs(exprs)?;
+        }
+        self.exprs(&mut select.prewhere)?;
+        self.exprs(&mut select.selection)?;
+        match &mut select.group_by {
+            GroupByExpr::Expressions(exprs, _) => self.exprs(exprs)?,
+            GroupByExpr::All(_) => {}
+        }
+        self.exprs(&mut select.having)?;
+        self.exprs(&mut select.qualify)?;
+        for window in &mut select.named_window {
+            if let NamedWindowExpr::WindowSpec(spec) = &mut window.1 {
+                self.exprs(&mut spec.partition_by)?;
+                for order in &mut spec.order_by {
+                    self.expr(&mut order.expr)?;
+                }
+            }
+        }
+        if let Some(order_by) = order_by {
+            self.order_by(order_by)?;
+        }
+        Ok(columns)
+    }
+
+    pub(super) fn order_by(&mut self, order_by: &mut OrderBy) -> Result<()> {
+        let OrderByKind::Expressions(exprs) = &mut order_by.kind else { return Ok(()) };
+        for order in exprs {
+            match &mut order.expr {
+                // An output column comes before one of the tables, as SQL has it.
+                Expr::Identifier(ident) => self.ident(ident, true)?,
+                expr => self.expr(expr)?,
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn projection(&mut self, items: &mut [SelectItem]) -> Result<Columns> {
+        let mut output: Columns = Some(Vec::new());
+        let mut aliases = Vec::new();
+        let mut plain: Vec<Expr> = Vec::new();
+        let mut wildcards = false;
+        for item in items.iter_mut() {
+            wildcards |=
+                matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..));
+            match item {
+                SelectItem::UnnamedExpr(expr) => {
+                    let text = expr.to_string();
+                    self.expr(expr)?;
+                    let repeated = plain.contains(expr) || (wildcards && is_column(expr));
+                    plain.push(expr.clone());
+                    let name = match expr {
+                        // A column that is there twice needs a second name.
+                        Expr::Identifier(last) if repeated => {
+                            let name = unused_name(&output, last.value.clone());
+                            *item = aliased(expr, &name);
+                            name
+                        }
+                        Expr::CompoundIdentifier(parts) if repeated => {
+                            let last = parts.last().map(|last| last.value.clone());
+                            let name = unused_name(&output, last.unwrap_or_default());
+                            *item = aliased(expr, &name);
+                            name
+                        }
+                        Expr::Identifier(ident) => ident.value.clone(),
+                        Expr::CompoundIdentifier(parts) if parts.len() == 2 => {
+                            parts[1].value.clone()
+                        }
+                        // These make columns of their own names.
+                        Expr::Function(function)
+                            if function.name.to_string().eq_ignore_ascii_case("unnest") =>
+                        {
+                            output = None;
+                            continue;
+                        }
+                        _ => {
+                            let name = unused_name(&output, text);
+                            *item = aliased(expr, &name);
+                            name
+                        }
+                    };
+                    push(&mut output, name);
+                }
+                SelectItem::ExprWithAlias { expr, alias } => {
+                    self.expr(expr)?;
+                    keep_case(alias);
+                    aliases.push(alias.value.clone());
+                    push(&mut output, alias.value.clone());
+                }
+                SelectItem::ExprWithAliases { .. } => output = None,
+                SelectItem::Wildcard(options) => {
+                    let columns = self.all_columns(None);
+                    self.wildcard(options)?;
+                    append(&mut output, columns);
+                }
+                SelectItem::QualifiedWildcard(kind, options) => {
+                    let mut qualifier = None;
+                    if let SelectItemQualifiedWildcardKind::ObjectName(name) = kind
+                        && let Some(ident) = last_ident(name)
+                        && let Some(exact) = self.qualifier(ident)
+                    {
+                        set_exact(ident, &exact);
+                        qualifier = Some(exact);
+                    }
+                    let columns = match qualifier {
+                        Some(name) => self.all_columns(Some(&name)),
+                        None => None,
+                    };
+                    self.wildcard(options)?;
+                    append(&mut output, columns);
+                }
+            }
+        }
+        self.scope_mut().aliases = aliases;
+        Ok(output)
+    }
+
+    /// `* EXCLUDE (…) REPLACE (…) RENAME (…)`
+    pub(super) fn wildcard(&mut self, options: &mut WildcardAdditionalOptions) -> Result<()> {
+        match &mut options.opt_exclude {
+            Some(ExcludeSelectItem::Single(name)) => {
+                if let Some(ident) = last_ident(name) {
+                    self.ident(ident, false)?;
+                }
+            }
+            Some(ExcludeSelectItem::Multiple(names)) => {
+                for name in names {
+                    if let Some(ident) = last_ident(name) {
+                        self.ident(ident, false)?;
+                    }
+                }
+            }
+            None => {}
+        }
+        if let Some(except) = &mut options.opt_except {
+            self.ident(&mut except.first_element, false)?;
+            for ident in &mut except.additional_elements {
+                self.ident(ident, false)?;
+            }
+        }
+        if let Some(replace) = &mut options.opt_replace {
+            for item in &mut replace.items {
+                self.expr(&mut item.expr)?;
+                self.ident(&mut item.column_name, false)?;
+            }
+        }
+        match &mut options.opt_rename {
+            Some(RenameSelectItem::Single(item)) => self.ident(&mut item.ident, false),
+            Some(RenameSelectItem::Multiple(items)) => {
+                items.iter_mut().try_for_each(|item| self.ident(&mut item.ident, false))
+            }
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn all_columns(&self, qualifier: Option<&str>) -> Columns {
+        let mut all = Vec::new();
+        for relation in &self.scope().relations {
+            if qualifier.is_none() || relation.name.as_deref() == qualifier {
+                all.extend(relation.columns.clone()?);
+            }
+        }
+        Some(all)
+    }
+}
+
+fn push(output: &mut Columns, name: String) {
+    if let Some(columns) = output {
+        columns.push(Column { name, data_type: None });
+    }
+}
+
+fn append(output: &mut Columns, more: Columns) {
+    match (output.as_mut(), more) {
+        (Some(columns), Some(more)) => columns.extend(more),
+        _ => *output = None,
+    }
+}
+
+fn is_column(expr: &Expr) -> bool {
+    matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_))
+}
+
+/// The expression with a name for its column.
+fn aliased(expr: &mut Expr, name: &str) -> SelectItem {
+    let alias = Ident::with_quote('"', name);
+    let expr = std::mem::replace(expr, Expr::Identifier(alias.clone()));
+    SelectItem::ExprWithAlias { expr, alias }
+}
+
+/// `count(*)`, then `count(*)_1`, …: DataFusion wants the names of expressions to differ.
+fn unused_name(output: &Columns, name: String) -> String {
+    let Some(columns) = output else { return name };
+    let mut unused = name.clone();
+    let mut number = 1;
+    while columns.iter().any(|column| column.name == unused) {
+        unused = format!("{name}_{number}");
+        number += 1;
+    }
+    unused
+}
