@@ -241,16 +241,26 @@ impl From<io::Error> for Error {
     }
 }
 
+/// The message of an error about what a file holds.
+fn about_content(err: &ArrowError) -> Option<&str> {
+    match err {
+        ArrowError::CsvError(message)
+        | ArrowError::JsonError(message)
+        | ArrowError::IpcError(message)
+        | ArrowError::ParquetError(message)
+        | ArrowError::ParseError(message) => Some(message),
+        _ => None,
+    }
+}
+
 impl From<ArrowError> for Error {
     fn from(err: ArrowError) -> Self {
+        if let Some(message) = about_content(&err) {
+            return Error::input(lower_first(message));
+        }
         match err {
             ArrowError::ExternalError(inner) => from_external(inner),
             ArrowError::IoError(_, io) => Error::from(io),
-            ArrowError::CsvError(message)
-            | ArrowError::JsonError(message)
-            | ArrowError::IpcError(message)
-            | ArrowError::ParquetError(message)
-            | ArrowError::ParseError(message) => Error::input(lower_first(&message)),
             ArrowError::MemoryError(message) => Error::new(ErrorKind::Resources, message),
             // Casts, divisions by zero and overflows happen while an expression is evaluated.
             ArrowError::CastError(message) => Error::query(lower_first(&message))
@@ -362,6 +372,9 @@ fn from_shared(shared: &DataFusionError) -> Error {
         }
         if let Some(io) = err.downcast_ref::<io::Error>() {
             return Error::from(io::Error::new(io.kind(), io.to_string()));
+        }
+        if let Some(message) = err.downcast_ref::<ArrowError>().and_then(about_content) {
+            return Error::input(lower_first(message));
         }
         next = err.source();
     }

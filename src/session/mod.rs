@@ -220,8 +220,8 @@ impl Session {
                 SessionOptions { threads, ..self.limits() }.check()?;
                 let state = self.context().state_ref();
                 let mut state = state.write();
-                state.config_mut().options_mut().execution.target_partitions =
-                    std::num::NonZeroUsize::new(threads).map_or(1, usize::from);
+                let execution = &mut state.config_mut().options_mut().execution;
+                execution.target_partitions = threads;
             }
             "memory_limit" => {
                 let memory_limit_bytes = value.parse::<ByteSize>()?.0;
@@ -234,6 +234,10 @@ impl Session {
                     .with_hint("give it when Brimful is started: --max-temp-size"));
             }
         }
+        let limits = self.limits();
+        let state = self.context().state_ref();
+        state.write().config_mut().options_mut().execution.sort_spill_reservation_bytes =
+            merge_reservation_bytes(&limits);
         Ok(())
     }
 
@@ -362,10 +366,15 @@ fn spill_dir(parent: &Path) -> Result<TempDir> {
     })
 }
 
+/// What a sort reserves for its merge in each part of a query, in bytes. DataFusion's default of
+/// 10 MiB in every part would be most of a small limit.
+fn merge_reservation_bytes(options: &SessionOptions) -> usize {
+    const SHARES_OF_POOL: usize = 64;
+    let share = pool_bytes(options.memory_limit_bytes) / SHARES_OF_POOL / options.threads;
+    share.clamp(1 << 20, 10 << 20)
+}
+
 fn session_config(options: &SessionOptions) -> SessionConfig {
-    /// DataFusion reserves this much in each part of a query for the merge of a sort; its default
-    /// of 10 MiB in every part would be most of a small limit.
-    const MERGE_RESERVATION: u64 = 64;
     let mut config = SessionConfig::new()
         .with_target_partitions(options.threads)
         .with_batch_size(options.batch_rows)
@@ -374,9 +383,7 @@ fn session_config(options: &SessionOptions) -> SessionConfig {
     let settings = config.options_mut();
     settings.sql_parser.collect_spans = true;
     settings.execution.listing_table_ignore_subdirectory = false;
-    let pool = pool_bytes(options.memory_limit_bytes) as u64;
-    settings.execution.sort_spill_reservation_bytes =
-        (pool / MERGE_RESERVATION / options.threads as u64).clamp(1 << 20, 10 << 20) as usize;
+    settings.execution.sort_spill_reservation_bytes = merge_reservation_bytes(options);
     // The default of 1 GiB fails queries under a smaller limit instead of helping them.
     settings.execution.sort_pushdown_buffer_capacity = 32 << 20;
     config

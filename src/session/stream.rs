@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
+use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::FileScanConfig;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::execution::SendableRecordBatchStream;
@@ -13,7 +14,8 @@ use datafusion::physical_plan::{ExecutionPlan, metrics::MetricValue};
 use futures::{Stream, StreamExt};
 
 use super::Session;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
+use crate::scan::shown_path;
 
 /// A stream of record batches. Dropping it stops the query and removes its temporary files.
 pub struct QueryStream {
@@ -57,6 +59,18 @@ impl QueryStream {
         self.batches.schema()
     }
 
+    /// Names the file in an error about the content of one, where the reader did not and there is
+    /// only one it can be.
+    fn named(&self, err: Error) -> Error {
+        let mut paths = Vec::new();
+        add_paths(self.plan.as_ref(), &mut paths);
+        paths.dedup();
+        match paths.as_slice() {
+            [one] if err.kind() == ErrorKind::Input => err.in_file(one),
+            _ => err,
+        }
+    }
+
     /// What the query has cost so far; final once the stream has ended.
     pub fn metrics(&self) -> QueryMetrics {
         let mut metrics = QueryMetrics { rows: self.rows, ..Default::default() };
@@ -83,14 +97,25 @@ fn add_plan_metrics(plan: &dyn ExecutionPlan, total: &mut QueryMetrics) {
     }
 }
 
-/// Size of the files of a scan that does not count what it reads (JSON, Arrow); 0 for others.
-fn file_bytes(plan: &dyn ExecutionPlan) -> u64 {
+/// The files that a plan reads itself, as opposed to what is below it.
+fn files(plan: &dyn ExecutionPlan) -> impl Iterator<Item = &PartitionedFile> {
     plan.downcast_ref::<DataSourceExec>()
         .and_then(|scan| scan.data_source().downcast_ref::<FileScanConfig>())
-        .map_or(0, |config| {
-            let files = config.file_groups.iter().flat_map(|group| group.files());
-            files.map(|file| file.effective_size()).sum()
-        })
+        .into_iter()
+        .flat_map(|config| config.file_groups.iter().flat_map(|group| group.files()))
+}
+
+/// Size of the files of a scan that does not count what it reads (JSON, Arrow); 0 for others.
+fn file_bytes(plan: &dyn ExecutionPlan) -> u64 {
+    files(plan).map(PartitionedFile::effective_size).sum()
+}
+
+/// Adds the paths of all files that a plan and everything below it reads.
+fn add_paths(plan: &dyn ExecutionPlan, paths: &mut Vec<String>) {
+    paths.extend(files(plan).map(|file| shown_path(&file.object_meta.location)));
+    for child in plan.children() {
+        add_paths(child.as_ref(), paths);
+    }
 }
 
 impl Stream for QueryStream {
@@ -99,7 +124,7 @@ impl Stream for QueryStream {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.batches.poll_next_unpin(cx).map(|next| {
             next.map(|batch| {
-                let batch = batch.map_err(Error::from)?;
+                let batch = batch.map_err(|err| self.named(Error::from(err)))?;
                 self.rows += batch.num_rows() as u64;
                 Ok(batch)
             })
