@@ -6,10 +6,11 @@
 //! sorted runs, which open as many runs as memory allows and fewer if they must, share three fifths,
 //! so that something is left for what reads from them.
 //!
-//! Two operators of DataFusion 55 are never refused, because what they do when refused is worse
+//! Three operators of DataFusion 55 are never refused, because what they do when refused is worse
 //! than holding more: `RepartitionExec` can wait for itself for ever when two inputs spill at once
-//! (apache/datafusion#24883), and `NestedLoopJoinExec` returns wrong rows for some join types
-//! (apache/datafusion#22641).
+//! (apache/datafusion#24883), `NestedLoopJoinExec` returns wrong rows for some join types
+//! (apache/datafusion#22641), and `SortPreservingMergeExec`, which needs no more than a batch of each
+//! input, fails the query.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -23,10 +24,14 @@ use datafusion::execution::memory_pool::{
 };
 
 /// Consumers whose names begin so are always granted what they ask for.
-const NEVER_REFUSED: [&str; 2] = ["RepartitionExec", "NestedLoopJoinLoad"];
+const NEVER_REFUSED: [&str; 3] =
+    ["RepartitionExec", "NestedLoopJoinLoad", "SortPreservingMergeExec"];
 
 /// The part of the limit that operators which can spill may fill together.
 const SPILLABLE_SHARE: f64 = 0.8;
+
+/// This much is granted to anyone: failing a query for so little would help nobody.
+const SMALL_BYTES: usize = 256 << 10;
 
 /// The part of the limit that merges of sorted runs may fill together.
 const MERGE_SHARE: f64 = 0.6;
@@ -114,7 +119,8 @@ impl Holders {
         bytes: usize,
         limit_bytes: usize,
     ) -> bool {
-        if NEVER_REFUSED.iter().any(|name| consumer.name().starts_with(name)) {
+        let never_refused = NEVER_REFUSED.iter().any(|name| consumer.name().starts_with(name));
+        if never_refused || held + bytes <= SMALL_BYTES {
             return true;
         }
         if self.total_bytes + bytes > limit_bytes {
@@ -221,6 +227,7 @@ mod tests {
         let second = consumer(&pool, "second", true);
         second.try_grow(20 * MIB).unwrap();
         assert!(second.try_grow(1).is_err(), "nothing is left");
+        consumer(&pool, "small", false).try_grow(100 << 10).unwrap();
         first.shrink(60 * MIB);
         second.try_grow(20 * MIB).unwrap();
         assert!(second.try_grow(1).is_err(), "half of four fifths is its share");
