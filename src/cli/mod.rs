@@ -13,6 +13,7 @@ mod report;
 
 use std::ffi::OsString;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
 use clap::Parser;
 
@@ -69,7 +70,7 @@ where
     F: Future<Output = Result<()>>,
 {
     /// How long a thread that is inside a system call may take to end.
-    const SHUTDOWN_SECONDS: u64 = 1;
+    const LONGEST_SHUTDOWN: Duration = Duration::from_secs(1);
     let start = || -> Result<(Session, tokio::runtime::Runtime)> {
         let options = run.session_options()?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -83,9 +84,22 @@ where
     let (session, runtime) = start().map_err(|err| report::reported(err, None))?;
     // The panic's message is printed by the panic hook; what is left is to clean up.
     let result = catch_unwind(AssertUnwindSafe(|| runtime.block_on(work(session.clone()))));
-    runtime.shutdown_timeout(std::time::Duration::from_secs(SHUTDOWN_SECONDS));
+    let _ = runtime.block_on(async { tokio::time::timeout(LONGEST_SHUTDOWN, cleaned_up()).await });
+    runtime.shutdown_timeout(LONGEST_SHUTDOWN);
     session.close();
     result.unwrap_or_else(|_| Err(report::reported(Error::internal("the program panicked"), None)))
+}
+
+/// Waits until the tasks of a stopped query have dropped what they held, and until the threads for
+/// blocking work have begun whatever that led to: the object store removes the temporary file of an
+/// unfinished `COPY` on one of them, and a runtime that shuts down would forget to.
+async fn cleaned_up() {
+    let metrics = tokio::runtime::Handle::current().metrics();
+    while metrics.num_alive_tasks() > 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    // Blocking work is begun in order; what has begun is waited for by the shutdown.
+    let _ = tokio::task::spawn_blocking(|| ()).await;
 }
 
 #[cfg(test)]
