@@ -41,16 +41,23 @@ fn script(query: &QueryArgs) -> Result<(String, String)> {
     if let Some(sql) = &query.sql {
         return Ok(("-c".to_string(), sql.clone()));
     }
-    let unmarked = |text: String| text.strip_prefix('\u{feff}').map_or(text.clone(), String::from);
     let file = query.file.as_deref().unwrap_or_else(|| Path::new("-"));
     if file == Path::new("-") {
         let mut text = String::new();
         let read = io::stdin().read_to_string(&mut text);
         read.map_err(|err| Error::io("read", "standard input", err))?;
-        return Ok(("standard input".to_string(), unmarked(text)));
+        return Ok(("standard input".to_string(), without_mark(text)));
     }
     let text = std::fs::read_to_string(file).map_err(|err| Error::io("read", file, err))?;
-    Ok((file.display().to_string(), unmarked(text)))
+    Ok((file.display().to_string(), without_mark(text)))
+}
+
+/// The text without the byte order mark that some editors put before it.
+fn without_mark(text: String) -> String {
+    match text.strip_prefix('\u{feff}') {
+        Some(rest) => rest.to_string(),
+        None => text,
+    }
 }
 
 async fn run_script(

@@ -195,3 +195,19 @@ fn a_terminal_shows_a_boxed_table_and_leaves_with_quit() {
     terminal.types(".quit\r");
     assert_eq!(place.finish(terminal.child).code, Some(0));
 }
+
+#[test]
+fn a_file_that_reads_itself_is_an_error() {
+    let place = Place::new();
+    place.write("loop.sql", "SELECT 1 AS a;\n.read loop.sql\n");
+    let ran = place.run_with_input(&["--format", "csv"], ".read loop.sql");
+    ran.fails(1, &["\"loop.sql\" is read by a file that it reads itself"]);
+}
+
+#[test]
+fn flags_of_scripts_are_refused() {
+    let place = Place::new();
+    place.run_with_input(&["--output", "a.csv"], "SELECT 1;").fails(2, &["--output is for"]);
+    place.run_with_input(&["--stats", "a.json"], "SELECT 1;").fails(2, &["--stats is for"]);
+    assert!(place.names().is_empty());
+}

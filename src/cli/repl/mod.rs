@@ -25,6 +25,9 @@ use super::report::{Script, reported};
 use command::{Command, Next};
 use helper::ShellHelper;
 
+/// Files that `.read` each other deeper than this do so without end.
+const DEEPEST_READ: usize = 16;
+
 /// Lines of history that are kept.
 const HISTORY_LINES: usize = 10_000;
 
@@ -33,6 +36,12 @@ const HISTORY_LINES: usize = 10_000;
 /// From a terminal, an error is shown and the shell goes on. From a pipe, the first error ends it
 /// and decides the exit code, as a script's does.
 pub(super) async fn run(session: Session, run: &RunArgs) -> Result<()> {
+    for (flag, given) in [("--output", run.output.is_some()), ("--stats", run.stats.is_some())] {
+        if given {
+            let err = Error::config(format!("{flag} is for `brimful query`, not for the shell"));
+            return Err(reported(err, None));
+        }
+    }
     let interactive = io::stdin().is_terminal();
     let to_terminal = io::stdout().is_terminal();
     let mut shell = Shell {
@@ -40,6 +49,7 @@ pub(super) async fn run(session: Session, run: &RunArgs) -> Result<()> {
         format: run.format(to_terminal).map_err(|err| reported(err, None))?,
         style: run.style(to_terminal),
         timer: interactive,
+        reading: 0,
         timeout: run.timeout,
     };
     if !interactive {
@@ -55,6 +65,8 @@ struct Shell {
     session: Session,
     format: Format,
     style: Style,
+    /// How many files that `.read` began are being read, one inside the other.
+    reading: usize,
     /// Whether the time of each statement is shown.
     timer: bool,
     timeout: Option<std::time::Duration>,
@@ -111,9 +123,16 @@ impl Shell {
                 Some(Ok(Command::Read(path))) => {
                     match std::fs::read_to_string(&path) {
                         // Its errors are reported with their place in that file.
+                        Ok(_) if self.reading == DEEPEST_READ => Err(Error::query(format!(
+                            "\"{}\" is read by a file that it reads itself",
+                            path.display()
+                        ))),
                         Ok(text) => {
                             let name = path.display().to_string();
-                            match Box::pin(self.run_lines(&name, &text)).await? {
+                            self.reading += 1;
+                            let read = Box::pin(self.run_lines(&name, &text)).await;
+                            self.reading -= 1;
+                            match read? {
                                 Next::Quit => return Ok(Next::Quit),
                                 Next::Continue => continue,
                             }
