@@ -1,7 +1,7 @@
 //! The `brimful` command: flags → validated arguments → work → exit code.
 //!
 //! Only this module prints. Results go to standard output, everything else to standard error.
-//! [`run`] is the one place that decides the exit code; see [`ErrorKind::exit_code`].
+//! [`run`] is the one place that decides the exit code, by [`crate::ErrorKind::exit_code`].
 
 #![expect(clippy::print_stderr, reason = "messages of a command line belong on standard error")]
 
