@@ -16,7 +16,7 @@ use datafusion::prelude::{JoinType, coalesce};
 use futures::TryStreamExt;
 
 use crate::error::{Error, Result};
-use crate::output::{Format, OutputFile, Style, result_writer};
+use crate::output::{Format, OutputFile, Style};
 use crate::session::{QueryMetrics, QueryStream, Session};
 
 /// A query that has not run yet: columns and how to get them.
@@ -309,11 +309,7 @@ impl DataFrame {
         style: &Style,
     ) -> Result<QueryMetrics> {
         let mut stream = self.stream().await?;
-        let mut writer = result_writer(format, stream.schema(), sink, style)?;
-        while let Some(batch) = stream.try_next().await? {
-            writer.write(&batch)?;
-        }
-        writer.finish()?;
+        stream.write_to(format, sink, style).await?;
         Ok(stream.metrics())
     }
 

@@ -6,10 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use datafusion::sql::parser::Statement;
-use futures::TryStreamExt;
 
 use crate::error::{Error, Result};
-use crate::output::{Format, OutputFile, Style, result_writer};
+use crate::output::{Format, OutputFile, Style};
 use crate::session::{Outcome, QueryMetrics, Session};
 use crate::sql;
 
@@ -118,11 +117,7 @@ impl Sink {
             .with_hint("write each with COPY (SELECT …) TO 'file', or choose a text format"));
         }
         let (format, style) = (self.format, self.style.clone());
-        let mut writer = result_writer(format, stream.schema(), self.target()?, &style)?;
-        while let Some(batch) = stream.try_next().await? {
-            writer.write(&batch)?;
-        }
-        writer.finish()
+        stream.write_to(format, self.target()?, &style).await
     }
 
     fn write_text(&mut self, text: &str) -> Result<()> {

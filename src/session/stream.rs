@@ -1,5 +1,6 @@
 //! A running query: its batches and what it has cost so far.
 
+use std::io::Write;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -11,10 +12,11 @@ use datafusion::datasource::physical_plan::FileScanConfig;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::{ExecutionPlan, metrics::MetricValue};
-use futures::{Stream, StreamExt};
+use futures::{Stream, StreamExt, TryStreamExt};
 
 use super::Session;
 use crate::error::{Error, ErrorKind, Result};
+use crate::output::{Format, Style, result_writer};
 use crate::scan::shown_path;
 
 /// A stream of record batches. Dropping it stops the query and removes its temporary files.
@@ -57,6 +59,20 @@ impl QueryStream {
     /// Names and types of the columns.
     pub fn schema(&self) -> SchemaRef {
         self.batches.schema()
+    }
+
+    /// Writes all rows in a format, batch by batch.
+    pub(crate) async fn write_to(
+        &mut self,
+        format: Format,
+        sink: Box<dyn Write + Send + '_>,
+        style: &Style,
+    ) -> Result<()> {
+        let mut writer = result_writer(format, self.schema(), sink, style)?;
+        while let Some(batch) = self.try_next().await? {
+            writer.write(&batch)?;
+        }
+        writer.finish()
     }
 
     /// Names the file in an error about the content of one, where the reader did not and there is

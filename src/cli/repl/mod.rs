@@ -10,13 +10,12 @@ use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::time::Instant;
 
-use futures::TryStreamExt;
 use rustyline::error::ReadlineError;
 use rustyline::history::FileHistory;
 use rustyline::{Config, Editor};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::output::{Format, Style, result_writer};
+use crate::output::{Format, Style};
 use crate::session::{Outcome, Session};
 
 use super::args::RunArgs;
@@ -195,13 +194,7 @@ impl Shell {
                     Outcome::Plan(frame) => frame,
                     Outcome::Done => return Ok(()),
                 };
-                let mut stream = frame.stream().await?;
-                let stdout = Box::new(io::stdout());
-                let mut writer = result_writer(format, stream.schema(), stdout, &style)?;
-                while let Some(batch) = stream.try_next().await? {
-                    writer.write(&batch)?;
-                }
-                writer.finish()
+                frame.stream().await?.write_to(format, Box::new(io::stdout()), &style).await
             };
             let result = interruptible(self.timeout, work).await;
             match result {
