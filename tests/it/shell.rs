@@ -87,7 +87,8 @@ struct Terminal {
 impl Terminal {
     /// `None` where there is no such command.
     fn open(place: &Place) -> Option<Terminal> {
-        let command = format!("'{}' --threads 2", env!("CARGO_BIN_EXE_brimful"));
+        // `exec`, or Ctrl-C would also reach the shell that `script` starts, which ends with 130.
+        let command = format!("exec '{}' --threads 2", env!("CARGO_BIN_EXE_brimful"));
         let mut script = place.in_place("script");
         script.args(["-qefc", &command, "/dev/null"]).env("TERM", "xterm").stdin(Stdio::piped());
         let version = place.in_place("script").arg("--version").output();
