@@ -9,8 +9,8 @@
 //! - `scan`: files → record batches
 //! - [`output`]: record batches → tables on screen, text and files
 //!
-//! Beside them, [`error`] says what went wrong and what to do, `resources` reads what the process
-//! has used, and [`generate`] makes test data of any size.
+//! Beside them, [`error`] says what went wrong and what to do, `memory` keeps the process within its
+//! limit, `spill` keeps what memory has no room for, and [`generate`] makes test data of any size.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -27,12 +27,15 @@
 
 pub mod cli;
 pub mod error;
+mod exchange;
 pub mod frame;
 pub mod generate;
+mod join;
+mod memory;
 pub mod output;
-mod resources;
 mod scan;
 pub mod session;
+mod spill;
 mod sql;
 
 pub use datafusion::functions_aggregate::expr_fn as aggregates;
@@ -41,5 +44,10 @@ pub use datafusion::prelude as functions;
 
 pub use error::{Error, ErrorKind, Result};
 pub use frame::{DataFrame, GroupBy, Join, col};
+pub use memory::CountingAllocator;
 pub use scan::csv::CsvOptions;
-pub use session::{ByteSize, Outcome, QueryMetrics, QueryStream, Session, SessionOptions};
+#[doc(hidden)]
+pub use session::Knobs;
+pub use session::{
+    ByteSize, Outcome, QueryMetrics, QueryStream, Session, SessionOptions, SpillCompression,
+};

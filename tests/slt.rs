@@ -47,6 +47,8 @@ struct Mode {
     memory_limit_bytes: u64,
     /// Whether the memory is so little that the scripts in `spill/` must spill.
     tight: bool,
+    /// Most bytes that a join keeps of its build side.
+    join_build_bytes: Option<u64>,
 }
 
 /// More than any script needs.
@@ -58,13 +60,14 @@ const TIGHT_MEMORY_BYTES: u64 = 96 << 20;
 
 /// The modes. Another one that differs in its settings is another line; one that runs queries in
 /// another place also needs its own [`Mode::open`].
-const MODES: [Mode; 5] = [
+const MODES: [Mode; 6] = [
     Mode {
         name: "memory",
         threads: 2,
         batch_rows: 8192,
         memory_limit_bytes: AMPLE_MEMORY_BYTES,
         tight: false,
+        join_build_bytes: None,
     },
     Mode {
         name: "one",
@@ -72,6 +75,7 @@ const MODES: [Mode; 5] = [
         batch_rows: 8192,
         memory_limit_bytes: AMPLE_MEMORY_BYTES,
         tight: false,
+        join_build_bytes: None,
     },
     Mode {
         name: "four",
@@ -79,6 +83,7 @@ const MODES: [Mode; 5] = [
         batch_rows: 8192,
         memory_limit_bytes: AMPLE_MEMORY_BYTES,
         tight: false,
+        join_build_bytes: None,
     },
     Mode {
         name: "spill",
@@ -86,6 +91,7 @@ const MODES: [Mode; 5] = [
         batch_rows: 512,
         memory_limit_bytes: TIGHT_MEMORY_BYTES,
         tight: true,
+        join_build_bytes: None,
     },
     Mode {
         name: "spill4",
@@ -93,19 +99,30 @@ const MODES: [Mode; 5] = [
         batch_rows: 512,
         memory_limit_bytes: 2 * TIGHT_MEMORY_BYTES,
         tight: true,
+        join_build_bytes: None,
+    },
+    Mode {
+        name: "joins",
+        threads: 2,
+        batch_rows: 100,
+        memory_limit_bytes: AMPLE_MEMORY_BYTES,
+        tight: false,
+        join_build_bytes: Some(0),
     },
 ];
 
 impl Mode {
     /// The session a script runs in, with its temporary files below `temp_dir`.
     fn open(&self, temp_dir: &Path) -> brimful::Result<Session> {
-        Session::new(
-            SessionOptions::new()
-                .threads(self.threads)
-                .batch_rows(self.batch_rows)
-                .memory_limit_bytes(self.memory_limit_bytes)
-                .temp_dirs([temp_dir]),
-        )
+        let mut options = SessionOptions::new()
+            .threads(self.threads)
+            .batch_rows(self.batch_rows)
+            .memory_limit_bytes(self.memory_limit_bytes)
+            .temp_dirs([temp_dir]);
+        // Many sessions share this process.
+        options.knobs.reserved_only = true;
+        options.knobs.join_build_bytes = self.join_build_bytes;
+        Session::new(options)
     }
 }
 
@@ -212,10 +229,15 @@ async fn no_files_remain(temp_dir: &Path) -> Result<()> {
     Ok(())
 }
 
+/// A file below a folder, other than the lock that each session holds.
 fn any_file(folder: &Path) -> std::io::Result<Option<PathBuf>> {
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
-        let found = if path.is_dir() { any_file(&path)? } else { Some(path) };
+        let found = if path.is_dir() {
+            any_file(&path)?
+        } else {
+            Some(path).filter(|path| path.file_name() != Some("lock".as_ref()))
+        };
         if found.is_some() {
             return Ok(found);
         }

@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::error::{Error, Result};
 use crate::generate::GenerateArgs;
 use crate::output::{Format, Style};
-use crate::session::{ByteSize, SessionOptions};
+use crate::session::{ByteSize, Knobs, SessionOptions, SpillCompression};
 
 /// SQL over files bigger than memory.
 ///
@@ -96,6 +96,14 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "SIZE", env = "BRIMFUL_MAX_TEMP_SIZE")]
     pub(super) max_temp_size: Option<ByteSize>,
 
+    /// How temporary files are compressed. Default: lz4.
+    #[arg(long, value_name = "CODEC", env = "BRIMFUL_SPILL_COMPRESSION", ignore_case = true)]
+    pub(super) spill_compression: Option<SpillCompression>,
+
+    /// Switches for tests.
+    #[arg(long, hide = true, env = "BRIMFUL_TEST_KNOBS", hide_env = true)]
+    test_knobs: Option<Knobs>,
+
     /// Write elapsed time, peak memory, rows, bytes read and spilled to this file, as JSON.
     #[arg(long, value_name = "FILE")]
     pub(super) stats: Option<PathBuf>,
@@ -130,6 +138,8 @@ impl RunArgs {
             threads: self.threads.or(other.threads),
             temp_dir,
             max_temp_size: self.max_temp_size.or(other.max_temp_size),
+            spill_compression: self.spill_compression.or(other.spill_compression),
+            test_knobs: self.test_knobs.or_else(|| other.test_knobs.clone()),
             stats: self.stats.or_else(|| other.stats.clone()),
             timeout: self.timeout.or(other.timeout),
             max_rows: self.max_rows.or(other.max_rows),
@@ -157,6 +167,10 @@ impl RunArgs {
         if let Some(size) = self.max_temp_size {
             options = options.max_temp_bytes(size.0);
         }
+        if let Some(compression) = self.spill_compression {
+            options = options.spill_compression(compression);
+        }
+        options.knobs = self.test_knobs.clone().unwrap_or_default();
         options.check()?;
         Ok(options)
     }

@@ -3,22 +3,24 @@
 use std::future::Future;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
 use crate::error::{Error, ErrorKind, Result};
 
 /// How long a query that is stopped may take to drop what it holds.
-const LONGEST_STOP: Duration = Duration::from_secs(1);
+const LONGEST_STOP: Duration = Duration::from_millis(250);
 
-/// Runs `work` as a task of its own until it ends, the user interrupts it or the time is over. When
+/// Runs `work` as a task of `workers` until it ends, the user interrupts it or the time is over. When
 /// it is stopped, everything it held (streams, writers, temporary files) is dropped before this
-/// returns, unless that takes longer than a second.
+/// returns, unless that takes longer than a quarter of a second.
 pub(super) async fn interruptible<T: Send + 'static>(
+    workers: &Handle,
     timeout: Option<Duration>,
     work: impl Future<Output = Result<T>> + Send + 'static,
 ) -> Result<T> {
     let mut tasks = JoinSet::new();
-    tasks.spawn(work);
+    tasks.spawn_on(work, workers);
     let deadline = async {
         match timeout {
             Some(timeout) => tokio::time::sleep(timeout).await,

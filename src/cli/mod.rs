@@ -16,6 +16,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use clap::Parser;
+use tokio::runtime::{Handle, Runtime};
 
 use crate::error::{Error, Result};
 use crate::generate;
@@ -54,38 +55,47 @@ fn dispatch(arguments: Arguments) -> Result<()> {
         }
         Some(Command::Query(query)) => {
             let run = arguments.run_args();
-            with_session(&run, |session| query::run(session, query, &run))
+            with_session(&run, |session, workers| query::run(session, query, &run, workers))
         }
         None => {
             let run = arguments.run_args();
-            with_session(&run, |session| repl::run(session, &run))
+            with_session(&run, |session, workers| repl::run(session, &run, workers))
         }
     }
 }
 
-/// Gives `work` a session and the runtime its queries run on. When it returns, the runtime is shut
-/// down before the session's folders are removed, so that nothing writes into them any more.
-fn with_session<F>(run: &RunArgs, work: impl FnOnce(Session) -> F) -> Result<()>
+/// Gives `work` a session and the threads its queries run on. When it returns, these are stopped
+/// before the session's folders are removed, so that nothing writes into them any more.
+///
+/// `work` itself runs on a runtime of its own, with its own timers and signals: those of the workers
+/// wait when all of them are busy.
+fn with_session<F>(run: &RunArgs, work: impl FnOnce(Session, Handle) -> F) -> Result<()>
 where
     F: Future<Output = Result<()>>,
 {
-    /// How long a thread that is inside a system call may take to end.
-    const LONGEST_SHUTDOWN: Duration = Duration::from_secs(1);
-    let start = || -> Result<(Session, tokio::runtime::Runtime)> {
+    /// How long tasks and threads that are inside a call may take to end.
+    const LONGEST_SHUTDOWN: Duration = Duration::from_millis(250);
+    let start = || -> Result<(Session, Runtime, Runtime)> {
         let options = run.session_options()?;
-        let runtime = tokio::runtime::Builder::new_multi_thread()
+        let failed = |err| Error::internal(format!("could not start threads: {err}"));
+        let workers = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(options.threads)
             .thread_name("brimful")
             .enable_all()
             .build()
-            .map_err(|err| Error::internal(format!("could not start threads: {err}")))?;
-        Ok((Session::new(options)?, runtime))
+            .map_err(failed)?;
+        let control =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        Ok((Session::new(options)?, workers, control))
     };
-    let (session, runtime) = start().map_err(|err| report::reported(err, None))?;
+    let (session, workers, control) = start().map_err(|err| report::reported(err, None))?;
+    let handle = workers.handle().clone();
     // The panic's message is printed by the panic hook; what is left is to clean up.
-    let result = catch_unwind(AssertUnwindSafe(|| runtime.block_on(work(session.clone()))));
-    let _ = runtime.block_on(async { tokio::time::timeout(LONGEST_SHUTDOWN, cleaned_up()).await });
-    runtime.shutdown_timeout(LONGEST_SHUTDOWN);
+    let result =
+        catch_unwind(AssertUnwindSafe(|| control.block_on(work(session.clone(), handle.clone()))));
+    let _ = control
+        .block_on(async { tokio::time::timeout(LONGEST_SHUTDOWN, cleaned_up(&handle)).await });
+    workers.shutdown_timeout(LONGEST_SHUTDOWN);
     session.close();
     result.unwrap_or_else(|_| Err(report::reported(Error::internal("the program panicked"), None)))
 }
@@ -93,13 +103,12 @@ where
 /// Waits until the tasks of a stopped query have dropped what they held, and until the threads for
 /// blocking work have begun whatever that led to: the object store removes the temporary file of an
 /// unfinished `COPY` on one of them, and a runtime that shuts down would forget to.
-async fn cleaned_up() {
-    let metrics = tokio::runtime::Handle::current().metrics();
-    while metrics.num_alive_tasks() > 0 {
+async fn cleaned_up(workers: &Handle) {
+    while workers.metrics().num_alive_tasks() > 0 {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     // Blocking work is begun in order; what has begun is waited for by the shutdown.
-    let _ = tokio::task::spawn_blocking(|| ()).await;
+    let _ = workers.spawn_blocking(|| ()).await;
 }
 
 #[cfg(test)]
@@ -113,11 +122,11 @@ mod tests {
         let folder = temp.path().to_str().unwrap();
         let words = ["brimful", "--threads", "1", "--temp-dir", folder];
         let run = Arguments::try_parse_from(words).unwrap().run_args();
-        let result = with_session(&run, |session| async move {
+        let result = with_session(&run, |session, workers| async move {
             assert_eq!(std::fs::read_dir(folder).unwrap().count(), 1, "the folder for spills");
             let work =
                 async move { panic!("on purpose, with {:?} in hand", session.table_names()) };
-            interrupt::interruptible::<()>(None, work).await
+            interrupt::interruptible::<()>(&workers, None, work).await
         });
         assert_eq!(result.unwrap_err().kind(), ErrorKind::Internal);
         assert_eq!(std::fs::read_dir(temp.path()).unwrap().count(), 0);

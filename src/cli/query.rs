@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use datafusion::sql::parser::Statement;
+use tokio::runtime::Handle;
 
 use crate::error::{Error, Result};
 use crate::output::{Format, OutputFile, Style};
@@ -17,7 +18,12 @@ use super::interrupt::interruptible;
 use super::report::{Script, reported};
 
 /// Runs the script, and writes the statistics whether it went well or not.
-pub(super) async fn run(session: Session, query: &QueryArgs, run: &RunArgs) -> Result<()> {
+pub(super) async fn run(
+    session: Session,
+    query: &QueryArgs,
+    run: &RunArgs,
+    workers: Handle,
+) -> Result<()> {
     let started = Instant::now();
     let (name, text) = script(query).map_err(|err| reported(err, None))?;
     let values = query.definitions.iter().cloned().collect();
@@ -25,7 +31,7 @@ pub(super) async fn run(session: Session, query: &QueryArgs, run: &RunArgs) -> R
         .map_err(|err| reported(err, Some(Script { name: &name, text: &text })))?;
     let script = Script { name: &name, text: &text };
     let metrics = Arc::new(Mutex::new(QueryMetrics::default()));
-    let result = run_script(session, &text, run, Arc::clone(&metrics)).await;
+    let result = run_script(session, &text, run, &workers, Arc::clone(&metrics)).await;
     let result = result.map_err(|err| reported(err, Some(script)));
     if let Some(path) = &run.stats {
         let metrics = *metrics.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -63,6 +69,7 @@ async fn run_script(
     session: Session,
     text: &str,
     run: &RunArgs,
+    workers: &Handle,
     metrics: Arc<Mutex<QueryMetrics>>,
 ) -> Result<()> {
     let to_terminal = run.output.is_none() && io::stdout().is_terminal();
@@ -71,7 +78,7 @@ async fn run_script(
     let statements = session.parse(text)?;
     let output = run.output.as_deref().map(OutputFile::create).transpose()?;
     let sink = Sink { output, format, style, results: 0 };
-    interruptible(run.timeout, run_statements(session, statements, sink, metrics)).await
+    interruptible(workers, run.timeout, run_statements(session, statements, sink, metrics)).await
 }
 
 async fn run_statements(
@@ -150,7 +157,7 @@ impl Sink {
 fn write_stats(path: &Path, started: Instant, metrics: QueryMetrics) -> Result<()> {
     let stats = serde_json::json!({
         "elapsed_ms": started.elapsed().as_secs_f64() * 1e3,
-        "peak_rss_bytes": crate::resources::peak_rss_bytes(),
+        "peak_rss_bytes": crate::memory::peak_resident_bytes(),
         "rows": metrics.rows,
         "bytes_read": metrics.bytes_read,
         "spilled_bytes": metrics.spilled_bytes,

@@ -3,37 +3,40 @@
 //! SQL and the dataframe meet here in the same logical plan; nothing below knows which one it came
 //! from.
 
-mod memory;
 mod options;
+mod resources;
 mod stream;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 
 use arrow::array::{ArrayRef, StringArray};
 use arrow::record_batch::RecordBatch;
 use datafusion::catalog::{CatalogProviderList, DynamicFileCatalog, TableProvider};
 use datafusion::common::TableReference;
-use datafusion::config::SpillCompression;
 use datafusion::execution::context::{SessionContext, SessionState};
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::TrackConsumersPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::SessionConfig;
 use datafusion::sql::parser::Statement;
-use tempfile::TempDir;
 
 use crate::error::{Error, Result};
 use crate::frame::DataFrame;
+use crate::join::SpillingJoins;
+use crate::memory::{Gauge, Governor};
 use crate::scan::csv::{CsvFormatFactory, CsvOptions};
 use crate::scan::files::{FileKind, FileTable, FileTableFactory, FileTables};
+use crate::spill::{SpillStore, StreamFiles};
 use crate::sql::{self, SettingStatement};
 
-use memory::SharedPool;
-pub use options::{ByteSize, SessionOptions};
+pub use options::{ByteSize, Knobs, SessionOptions, SpillCompression};
+pub(crate) use resources::Resources;
 pub use stream::{QueryMetrics, QueryStream};
 
 /// Consumers named in the message when memory runs out.
@@ -52,11 +55,11 @@ pub struct Session {
 struct Inner {
     context: SessionContext,
     files: Arc<FileTables>,
-    pool: SharedPool,
+    governor: Governor,
     memory_limit_bytes: AtomicU64,
-    /// Folders for spills, removed when the session is closed or dropped. Held last, so that what
-    /// lies in them is closed first.
-    spill_dirs: Mutex<Vec<TempDir>>,
+    /// Temporary files, removed when the session is closed or dropped. Held last, so that what
+    /// lies there is closed first.
+    store: SpillStore,
 }
 
 /// What a statement led to.
@@ -78,18 +81,20 @@ impl Session {
     /// cannot be used.
     pub fn new(options: SessionOptions) -> Result<Self> {
         options.check()?;
-        let spill_dirs =
-            options.temp_dirs.iter().map(|dir| spill_dir(dir)).collect::<Result<Vec<_>>>()?;
-        let pool = SharedPool::new(pool_bytes(options.memory_limit_bytes));
+        let store = SpillStore::new(&options)?;
+        let gauge = (!options.knobs.reserved_only).then(Gauge::new);
+        let governor = Governor::new(limit_bytes(options.memory_limit_bytes), gauge);
         let named = std::num::NonZeroUsize::new(NAMED_CONSUMERS).expect("a constant above 0");
         let disk = DiskManagerBuilder::default()
-            .with_mode(DiskManagerMode::Directories(
-                spill_dirs.iter().map(|dir| dir.path().to_path_buf()).collect(),
-            ))
-            .with_max_temp_directory_size(options.max_temp_bytes)
+            .with_mode(DiskManagerMode::Custom(Arc::new(StreamFiles { store: store.clone() })))
             .with_max_spill_merge_fan_in(MERGE_FAN_IN);
+        let resources = Resources {
+            governor: governor.clone(),
+            store: store.clone(),
+            knobs: options.knobs.clone(),
+        };
         let runtime = RuntimeEnvBuilder::new()
-            .with_memory_pool(Arc::new(TrackConsumersPool::new(pool.clone(), named)))
+            .with_memory_pool(Arc::new(TrackConsumersPool::new(governor.clone(), named)))
             .with_disk_manager_builder(disk)
             // Folders change between queries; a remembered listing would miss new files.
             .with_object_list_cache_limit(0)
@@ -97,8 +102,9 @@ impl Session {
 
         let mut state = SessionStateBuilder::new()
             .with_default_features()
-            .with_config(session_config(&options))
+            .with_config(session_config(&options).with_extension(Arc::new(resources)))
             .with_runtime_env(runtime)
+            .with_physical_optimizer_rules(physical_rules())
             .build();
         let mut factories = state.table_factories().clone();
         for (name, factory) in FileTableFactory::all() {
@@ -120,9 +126,9 @@ impl Session {
             inner: Arc::new(Inner {
                 context,
                 files,
-                pool,
+                governor,
                 memory_limit_bytes: AtomicU64::new(options.memory_limit_bytes),
-                spill_dirs: Mutex::new(spill_dirs),
+                store,
             }),
         })
     }
@@ -130,7 +136,7 @@ impl Session {
     /// Removes the temporary files although a query may still hold the session: one that waits for
     /// a reader of its output, say, and cannot be dropped. Queries that spill fail from then on.
     pub(crate) fn close(&self) {
-        self.inner.spill_dirs.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clear();
+        self.inner.store.close();
     }
 
     pub(crate) fn context(&self) -> &SessionContext {
@@ -227,7 +233,7 @@ impl Session {
                 let memory_limit_bytes = value.parse::<ByteSize>()?.0;
                 SessionOptions { memory_limit_bytes, ..self.limits() }.check()?;
                 self.inner.memory_limit_bytes.store(memory_limit_bytes, Ordering::Relaxed);
-                self.inner.pool.set_limit_bytes(pool_bytes(memory_limit_bytes));
+                self.inner.governor.set_limit_bytes(limit_bytes(memory_limit_bytes));
             }
             _ => {
                 return Err(Error::config(format!("{name} cannot be changed inside a session"))
@@ -255,10 +261,7 @@ impl Session {
         match name {
             "threads" => limits.threads.to_string(),
             "memory_limit" => ByteSize(limits.memory_limit_bytes).to_string(),
-            _ => {
-                let disk = &self.context().runtime_env().disk_manager;
-                ByteSize(disk.max_temp_directory_size()).to_string()
-            }
+            _ => ByteSize(self.inner.store.limit_bytes()).to_string(),
         }
     }
 
@@ -349,28 +352,24 @@ fn file_table(path: &Path, kind: FileKind) -> FileTable {
     FileTable { kind: Some(kind), ..FileTable::at(path.to_string_lossy()) }
 }
 
-/// Memory for the operators. The rest of the limit is for what they do not report: the program
-/// itself, decoders, batches on their way from one operator to the next.
-fn pool_bytes(limit_bytes: u64) -> usize {
-    const LEAST_UNREPORTED_BYTES: u64 = 96 << 20;
-    let unreported = LEAST_UNREPORTED_BYTES.max(limit_bytes / 4).min(limit_bytes / 2);
-    usize::try_from(limit_bytes - unreported).unwrap_or(usize::MAX)
+/// DataFusion's rules for physical plans, with ours where they belong.
+fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
+    let mut rules = PhysicalOptimizer::new().rules;
+    let sides_chosen = rules.iter().position(|rule| rule.name() == "join_selection");
+    let place = sides_chosen.expect("DataFusion chooses the sides of joins") + 1;
+    rules.insert(place, Arc::new(SpillingJoins));
+    rules
 }
 
-/// A folder of this process only, below `parent`.
-fn spill_dir(parent: &Path) -> Result<TempDir> {
-    let prefix = format!("brimful-{}-", std::process::id());
-    tempfile::Builder::new().prefix(&prefix).tempdir_in(parent).map_err(|err| {
-        Error::io("use the folder for temporary files", parent, err)
-            .with_hint("name a folder that can be written to with --temp-dir")
-    })
+fn limit_bytes(limit: u64) -> usize {
+    usize::try_from(limit).unwrap_or(usize::MAX)
 }
 
 /// What a sort reserves for its merge in each part of a query, in bytes. DataFusion's default of
 /// 10 MiB in every part would be most of a small limit.
 fn merge_reservation_bytes(options: &SessionOptions) -> usize {
-    const SHARES_OF_POOL: usize = 64;
-    let share = pool_bytes(options.memory_limit_bytes) / SHARES_OF_POOL / options.threads;
+    const SHARES_OF_LIMIT: usize = 96;
+    let share = limit_bytes(options.memory_limit_bytes) / SHARES_OF_LIMIT / options.threads;
     share.clamp(1 << 20, 10 << 20)
 }
 
@@ -379,7 +378,11 @@ fn session_config(options: &SessionOptions) -> SessionConfig {
         .with_target_partitions(options.threads)
         .with_batch_size(options.batch_rows)
         .with_information_schema(true)
-        .with_spill_compression(SpillCompression::Lz4Frame);
+        .with_spill_compression(match options.spill_compression {
+            SpillCompression::None => datafusion::config::SpillCompression::Uncompressed,
+            SpillCompression::Lz4 => datafusion::config::SpillCompression::Lz4Frame,
+            SpillCompression::Zstd => datafusion::config::SpillCompression::Zstd,
+        });
     let settings = config.options_mut();
     settings.sql_parser.collect_spans = true;
     settings.execution.listing_table_ignore_subdirectory = false;

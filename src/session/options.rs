@@ -18,6 +18,65 @@ pub struct SessionOptions {
     pub(crate) temp_dirs: Vec<PathBuf>,
     pub(crate) max_temp_bytes: u64,
     pub(crate) batch_rows: usize,
+    pub(crate) spill_compression: SpillCompression,
+    /// Switches for tests.
+    #[doc(hidden)]
+    pub knobs: Knobs,
+}
+
+/// How temporary files are compressed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum SpillCompression {
+    /// As they are: fastest where disks are.
+    None,
+    /// Half the size at little cost.
+    #[default]
+    Lz4,
+    /// Smaller than with lz4, at about twice its time: for slow or small disks.
+    Zstd,
+}
+
+/// Switches for tests, which force what else only large data or failing disks lead to.
+#[doc(hidden)]
+#[derive(Debug, Clone, Default)]
+pub struct Knobs {
+    /// A join keeps no more than this many bytes of its build side in memory; 0 spills everything.
+    pub join_build_bytes: Option<u64>,
+    /// Buckets an exchange splits rows into: a power of two from 1 to 64.
+    pub buckets: Option<usize>,
+    /// A spilled pair of buckets is split again at least down to this many levels.
+    pub least_levels: Option<u32>,
+    /// The n-th write to a temporary file fails, counted from 1.
+    pub fail_write: Option<u64>,
+    /// The n-th block read back from a temporary file is altered on the way, counted from 1.
+    pub alter_read: Option<u64>,
+    /// Memory is governed by what operators reserve, not by what the process uses: for tests that
+    /// run several sessions in one process.
+    pub reserved_only: bool,
+}
+
+impl FromStr for Knobs {
+    type Err = Error;
+
+    /// `join_build_bytes=0,buckets=4`
+    fn from_str(text: &str) -> Result<Self> {
+        let mut knobs = Knobs::default();
+        for pair in text.split(',').filter(|pair| !pair.is_empty()) {
+            let wrong = || Error::config(format!("\"{pair}\" is not a switch for tests"));
+            let (name, value) = pair.split_once('=').ok_or_else(wrong)?;
+            let value: u64 = value.parse().map_err(|_| wrong())?;
+            match name {
+                "join_build_bytes" => knobs.join_build_bytes = Some(value),
+                "buckets" => knobs.buckets = Some(value as usize),
+                "least_levels" => knobs.least_levels = Some(value as u32),
+                "fail_write" => knobs.fail_write = Some(value),
+                "alter_read" => knobs.alter_read = Some(value),
+                "reserved_only" => knobs.reserved_only = value != 0,
+                _ => return Err(wrong()),
+            }
+        }
+        Ok(knobs)
+    }
 }
 
 /// The share of the machine's memory that is used unless the user says otherwise: the rest is left
@@ -38,6 +97,8 @@ impl Default for SessionOptions {
             temp_dirs: vec![default_temp_dir()],
             max_temp_bytes: DEFAULT_MAX_TEMP_BYTES,
             batch_rows: 8192,
+            spill_compression: SpillCompression::default(),
+            knobs: Knobs::default(),
         }
     }
 }
@@ -67,7 +128,13 @@ impl SessionOptions {
         self
     }
 
-    /// Most that temporary files may take, in bytes, before compression is counted.
+    /// How temporary files are compressed.
+    pub fn spill_compression(mut self, compression: SpillCompression) -> Self {
+        self.spill_compression = compression;
+        self
+    }
+
+    /// Most that temporary files may take on disk, in bytes.
     pub fn max_temp_bytes(mut self, bytes: u64) -> Self {
         self.max_temp_bytes = bytes;
         self
@@ -89,6 +156,9 @@ impl SessionOptions {
         }
         if self.threads == 0 || self.batch_rows == 0 {
             return Err(Error::config("threads and rows in a batch must be at least 1"));
+        }
+        if self.temp_dirs.is_empty() {
+            return Err(Error::config("there must be a folder for temporary files"));
         }
         Ok(())
     }

@@ -13,6 +13,7 @@ mod cli;
 mod differential;
 mod files;
 mod generate;
+mod joins;
 mod library;
 mod limits;
 mod real_data;

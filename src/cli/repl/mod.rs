@@ -13,6 +13,7 @@ use std::time::Instant;
 use rustyline::error::ReadlineError;
 use rustyline::history::FileHistory;
 use rustyline::{Config, Editor};
+use tokio::runtime::Handle;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::output::{Format, Style};
@@ -34,7 +35,7 @@ const HISTORY_LINES: usize = 10_000;
 ///
 /// From a terminal, an error is shown and the shell goes on. From a pipe, the first error ends it
 /// and decides the exit code, as a script's does.
-pub(super) async fn run(session: Session, run: &RunArgs) -> Result<()> {
+pub(super) async fn run(session: Session, run: &RunArgs, workers: Handle) -> Result<()> {
     for (flag, given) in [("--output", run.output.is_some()), ("--stats", run.stats.is_some())] {
         if given {
             let err = Error::config(format!("{flag} is for `brimful query`, not for the shell"));
@@ -45,6 +46,7 @@ pub(super) async fn run(session: Session, run: &RunArgs) -> Result<()> {
     let to_terminal = io::stdout().is_terminal();
     let mut shell = Shell {
         session,
+        workers,
         format: run.format(to_terminal).map_err(|err| reported(err, None))?,
         style: run.style(to_terminal),
         timer: interactive,
@@ -62,6 +64,8 @@ pub(super) async fn run(session: Session, run: &RunArgs) -> Result<()> {
 /// What the shell remembers between statements.
 struct Shell {
     session: Session,
+    /// Where queries run.
+    workers: Handle,
     format: Format,
     style: Style,
     /// How many files that `.read` began are being read, one inside the other.
@@ -91,8 +95,8 @@ impl Shell {
             let _ = editor.load_history(path);
         }
         loop {
-            // The editor blocks this thread; queries run on the others.
-            match tokio::task::block_in_place(|| editor.readline("brimful> ")) {
+            // The editor blocks this thread; queries run on others.
+            match editor.readline("brimful> ") {
                 Ok(text) => {
                     // Errors were shown; the shell goes on.
                     if let Ok(Next::Quit) = self.run_lines("shell", &text).await {
@@ -196,7 +200,7 @@ impl Shell {
                 };
                 frame.stream().await?.write_to(format, Box::new(io::stdout()), &style).await
             };
-            let result = interruptible(self.timeout, work).await;
+            let result = interruptible(&self.workers, self.timeout, work).await;
             match result {
                 // A reader such as a pager that went away ends the result, not the shell.
                 Err(err) if err.is_broken_pipe() && err.kind() == ErrorKind::Io => {}

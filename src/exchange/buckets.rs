@@ -1,0 +1,359 @@
+//! The rows of each bucket, in memory or on disk.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use datafusion::error::Result;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::memory_pool::MemoryReservation;
+use datafusion::physical_plan::metrics::SpillMetrics;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use futures::{StreamExt, stream};
+use parking_lot::Mutex;
+
+use super::{Split, compacted, concat, logical_bytes};
+use crate::memory::Reclaim;
+use crate::spill::{BlockRange, SpillFile, SpillStore};
+
+/// Rows of a bucket are put together until they have this size, then written or kept as one batch.
+/// Large enough for sequential writes and few messages, small enough to have one in memory for each
+/// bucket of each side.
+pub(crate) const BLOCK_BYTES: usize = 256 << 10;
+
+/// Rows by bucket. Several tasks may add to it at once.
+///
+/// Memory is taken from one reservation. When it is refused more, the largest bucket that is in
+/// memory goes to disk, and what is added to it later follows.
+pub(crate) struct Buckets {
+    schema: SchemaRef,
+    store: SpillStore,
+    /// Part of the file's name.
+    name: &'static str,
+    file: OnceLock<SpillFile>,
+    buckets: Vec<Mutex<Bucket>>,
+    memory: Arc<MemoryReservation>,
+    /// Most bytes in memory, whatever the reservation allows.
+    cap_bytes: usize,
+    block_bytes: usize,
+    /// What of the reservation belongs to buckets in memory.
+    held_bytes: AtomicUsize,
+    /// Nothing is added or spilled any more.
+    is_final: AtomicBool,
+    metrics: SpillMetrics,
+}
+
+#[derive(Default)]
+struct Bucket {
+    is_spilled: bool,
+    /// Finished batches, of a bucket that is in memory.
+    batches: Vec<RecordBatch>,
+    /// Rows that are not a block yet.
+    pieces: Vec<RecordBatch>,
+    pieces_bytes: usize,
+    /// What of `batches` and `pieces` is reserved.
+    memory_bytes: usize,
+    /// Finished blocks, of a bucket that is on disk.
+    blocks: Vec<BlockRange>,
+    rows: usize,
+    bytes: usize,
+}
+
+/// What a bucket holds. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Contents {
+    pub(crate) schema: SchemaRef,
+    file: Option<SpillFile>,
+    pub(crate) blocks: Vec<BlockRange>,
+    /// The rows that are in memory.
+    pub(crate) batches: Vec<RecordBatch>,
+    pub(crate) rows: usize,
+    /// Bytes of all rows in memory.
+    pub(crate) bytes: usize,
+}
+
+impl Buckets {
+    pub(crate) fn new(
+        name: &'static str,
+        schema: SchemaRef,
+        count: usize,
+        store: SpillStore,
+        memory: Arc<MemoryReservation>,
+        metrics: SpillMetrics,
+    ) -> Self {
+        Buckets {
+            schema,
+            store,
+            name,
+            file: OnceLock::new(),
+            buckets: (0..count).map(|_| Mutex::default()).collect(),
+            memory,
+            cap_bytes: usize::MAX,
+            block_bytes: BLOCK_BYTES,
+            held_bytes: AtomicUsize::new(0),
+            is_final: AtomicBool::new(false),
+            metrics,
+        }
+    }
+
+    /// Keeps no more than this in memory, whatever is allowed.
+    pub(crate) fn with_cap_bytes(mut self, bytes: usize) -> Self {
+        self.cap_bytes = bytes;
+        self
+    }
+
+    /// Puts rows together until they have this size, instead of [`BLOCK_BYTES`].
+    pub(crate) fn with_block_bytes(mut self, bytes: usize) -> Self {
+        self.block_bytes = bytes;
+        self
+    }
+
+    /// Sends these buckets to disk from the start.
+    pub(crate) fn with_spilled(self, is_spilled: impl Fn(usize) -> bool) -> Self {
+        for (number, bucket) in self.buckets.iter().enumerate() {
+            bucket.lock().is_spilled = is_spilled(number);
+        }
+        self
+    }
+
+    pub(crate) fn is_spilled(&self, bucket: usize) -> bool {
+        self.buckets[bucket].lock().is_spilled
+    }
+
+    /// Adds the rows of a split batch for which `wanted` says so.
+    ///
+    /// # Errors
+    /// Those of writing a temporary file.
+    pub(crate) async fn add(&self, split: &Split, wanted: impl Fn(usize) -> bool) -> Result<()> {
+        let rows = split.batch.num_rows().max(1);
+        let bytes = logical_bytes(&split.batch);
+        for (number, range) in split.ranges.iter().enumerate() {
+            if !range.is_empty() && wanted(number) {
+                let piece = split.batch.slice(range.start, range.len());
+                // Exact enough, where looking at each piece would cost more than splitting.
+                self.add_piece(number, piece, bytes * range.len() / rows).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn add_piece(&self, number: usize, piece: RecordBatch, bytes: usize) -> Result<()> {
+        while !self.buckets[number].lock().is_spilled && !self.reserve(bytes) {
+            if !self.spill_largest().await? {
+                // There is no room for even this, so it is the first of its bucket on disk.
+                self.buckets[number].lock().is_spilled = true;
+            }
+        }
+        let (pieces, pieces_bytes, is_spilled) = {
+            let mut bucket = self.buckets[number].lock();
+            bucket.rows += piece.num_rows();
+            bucket.bytes += bytes;
+            bucket.pieces.push(piece);
+            bucket.pieces_bytes += bytes;
+            // Blocks in the making of spilled buckets are counted by who made the buckets.
+            if !bucket.is_spilled {
+                bucket.memory_bytes += bytes;
+            }
+            if bucket.pieces_bytes < self.block_bytes {
+                return Ok(());
+            }
+            let pieces = std::mem::take(&mut bucket.pieces);
+            (pieces, std::mem::take(&mut bucket.pieces_bytes), bucket.is_spilled)
+        };
+        let block = compacted(concat(&self.schema, pieces)?);
+        if !is_spilled {
+            let mut bucket = self.buckets[number].lock();
+            if !bucket.is_spilled {
+                bucket.batches.push(block);
+                return Ok(());
+            }
+            // It was spilled in the meantime, without these rows.
+        }
+        self.write(number, block, pieces_bytes).await
+    }
+
+    fn reserve(&self, bytes: usize) -> bool {
+        let held = self.held_bytes.load(Ordering::Relaxed);
+        let fits = held + bytes <= self.cap_bytes && self.memory.try_grow(bytes).is_ok();
+        if fits {
+            self.held_bytes.fetch_add(bytes, Ordering::Relaxed);
+        }
+        fits
+    }
+
+    async fn write(&self, number: usize, block: RecordBatch, bytes: usize) -> Result<()> {
+        let range = self.file()?.append(&block, bytes).await?;
+        self.written(number, range);
+        Ok(())
+    }
+
+    fn written(&self, number: usize, range: BlockRange) {
+        self.metrics.spilled_bytes.add(range.stored_bytes);
+        self.metrics.spilled_rows.add(range.rows);
+        self.buckets[number].lock().blocks.push(range);
+    }
+
+    fn file(&self) -> Result<&SpillFile> {
+        if let Some(file) = self.file.get() {
+            return Ok(file);
+        }
+        let file = self.store.create(self.name, Arc::clone(&self.schema))?;
+        // Of two that are made at once one is dropped again.
+        if self.file.set(file).is_ok() {
+            self.metrics.spill_file_count.add(1);
+        }
+        Ok(self.file.get().expect("just set"))
+    }
+
+    /// The bucket with most bytes in memory.
+    fn largest(&self) -> Option<usize> {
+        if self.is_final.load(Ordering::Acquire) {
+            return None;
+        }
+        let sizes = self.buckets.iter().enumerate().filter_map(|(number, bucket)| {
+            let bucket = bucket.try_lock()?;
+            (!bucket.is_spilled && bucket.memory_bytes > 0).then_some((bucket.memory_bytes, number))
+        });
+        sizes.max().map(|(_, number)| number)
+    }
+
+    /// Marks a bucket as spilled and gives what is to be written, with its size.
+    fn take(&self, number: usize) -> Option<(Vec<RecordBatch>, usize)> {
+        let mut bucket = self.buckets[number].try_lock()?;
+        if bucket.is_spilled {
+            return None;
+        }
+        bucket.is_spilled = true;
+        // Pieces stay; they become the first block of what follows.
+        let bytes = bucket.memory_bytes.saturating_sub(bucket.pieces_bytes);
+        Some((std::mem::take(&mut bucket.batches), bytes))
+    }
+
+    /// Gives back the memory of a bucket that was written.
+    fn release(&self, number: usize) {
+        let bytes = std::mem::take(&mut self.buckets[number].lock().memory_bytes);
+        self.held_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.memory.shrink(bytes.min(self.memory.size()));
+    }
+
+    /// Writes the largest bucket to disk; `false` if there is none in memory.
+    ///
+    /// # Errors
+    /// Those of writing a temporary file.
+    pub(crate) async fn spill_largest(&self) -> Result<bool> {
+        let Some(number) = self.largest() else { return Ok(false) };
+        let Some((batches, bytes)) = self.take(number) else { return Ok(true) };
+        let each = bytes / batches.len().max(1);
+        for batch in batches {
+            self.write(number, batch, each).await?;
+        }
+        self.release(number);
+        Ok(true)
+    }
+
+    /// Says that all rows were added. What is in memory now stays there.
+    pub(crate) fn finish(&self) {
+        self.is_final.store(true, Ordering::Release);
+    }
+
+    /// Rows and bytes of the buckets that are in memory.
+    pub(crate) fn in_memory(&self) -> (usize, usize) {
+        self.buckets.iter().map(|bucket| bucket.lock()).fold((0, 0), |(rows, bytes), bucket| {
+            if bucket.is_spilled {
+                (rows, bytes)
+            } else {
+                (rows + bucket.rows, bytes + bucket.bytes)
+            }
+        })
+    }
+
+    /// Rows and bytes of a bucket.
+    pub(crate) fn size(&self, bucket: usize) -> (usize, usize) {
+        let bucket = self.buckets[bucket].lock();
+        (bucket.rows, bucket.bytes)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.buckets.len()
+    }
+
+    /// Takes what a bucket holds. Nothing may be added to it later.
+    pub(crate) fn contents(&self, bucket: usize) -> Contents {
+        let mut bucket = self.buckets[bucket].lock();
+        let mut batches = std::mem::take(&mut bucket.batches);
+        batches.append(&mut bucket.pieces);
+        Contents {
+            schema: Arc::clone(&self.schema),
+            file: self.file.get().cloned(),
+            blocks: std::mem::take(&mut bucket.blocks),
+            batches,
+            rows: bucket.rows,
+            bytes: bucket.bytes,
+        }
+    }
+}
+
+impl Reclaim for Buckets {
+    fn reclaim(&self, bytes: usize) -> usize {
+        let before = self.memory.size();
+        while before.saturating_sub(self.memory.size()) < bytes {
+            let Some(number) = self.largest() else { break };
+            let Some((batches, size)) = self.take(number) else { break };
+            let each = size / batches.len().max(1);
+            for batch in batches {
+                // What cannot be written now is kept, to be written with what follows: the error
+                // belongs to this query, not to the one that asks for memory.
+                match self.file().and_then(|file| Ok(file.append_now(&batch, each)?)) {
+                    Ok(range) => self.written(number, range),
+                    Err(_) => self.buckets[number].lock().pieces.push(batch),
+                }
+            }
+            self.release(number);
+        }
+        before.saturating_sub(self.memory.size())
+    }
+}
+
+impl Contents {
+    /// The rows, first those in memory, then those on disk.
+    pub(crate) fn stream(&self) -> SendableRecordBatchStream {
+        let memory = stream::iter(self.batches.clone().into_iter().map(Ok));
+        match &self.file {
+            Some(file) if !self.blocks.is_empty() => {
+                let all = memory.chain(file.read(self.blocks.clone()));
+                Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), all))
+            }
+            _ => Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), memory)),
+        }
+    }
+
+    /// The same rows in parts of about `bytes`, at least one.
+    pub(crate) fn chunks(&self, bytes: usize) -> Vec<Contents> {
+        let part = |blocks: &[BlockRange], batches: Vec<RecordBatch>| {
+            let rows = |blocks: &[BlockRange]| blocks.iter().map(|block| block.rows).sum::<usize>();
+            let memory: usize = batches.iter().map(logical_bytes).sum();
+            Contents {
+                schema: Arc::clone(&self.schema),
+                file: self.file.clone(),
+                rows: rows(blocks) + batches.iter().map(RecordBatch::num_rows).sum::<usize>(),
+                bytes: memory + blocks.iter().map(|block| block.memory_bytes).sum::<usize>(),
+                blocks: blocks.to_vec(),
+                batches,
+            }
+        };
+        let mut batches = self.batches.clone();
+        let mut size: usize = batches.iter().map(logical_bytes).sum();
+        let mut chunks = Vec::new();
+        let mut start = 0;
+        for (number, block) in self.blocks.iter().enumerate() {
+            if size > 0 && size + block.memory_bytes > bytes {
+                chunks.push(part(&self.blocks[start..number], std::mem::take(&mut batches)));
+                (start, size) = (number, 0);
+            }
+            size += block.memory_bytes;
+        }
+        chunks.push(part(&self.blocks[start..], batches));
+        chunks
+    }
+}

@@ -1,0 +1,434 @@
+//! Who may hold how much memory: the pool that DataFusion's operators and ours ask.
+//!
+//! The limit is for the process. What no operator has reserved (the program itself, decoders,
+//! batches on their way, encoders) is measured all the time by a [`Gauge`]; what is left of the
+//! limit is shared among those that hold something now:
+//!
+//! - An operator that can spill may take an equal share of four fifths of it, so that the first to
+//!   start does not starve the others; the last fifth is for those that cannot spill. Idle operators
+//!   count for nothing.
+//! - The merges of sorted runs, which open as many runs as memory allows and fewer if they must,
+//!   share three fifths, so that something is left for what reads from them.
+//! - A join may take half of what is free while other joins of the plan have not begun, because what
+//!   it has built it keeps until its probe side has been read.
+//!
+//! When someone is refused, the largest holder that has registered a [`Reclaim`] is asked to spill
+//! first. Near the limit, freed memory goes back to the system at once.
+//!
+//! Two operators of DataFusion 55 are never refused, because what they do when refused is worse
+//! than holding more: `RepartitionExec` can wait for itself for ever when two inputs spill at once
+//! (apache/datafusion#24883), and `SortPreservingMergeExec`, which needs no more than a batch of each
+//! input, fails the query.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+
+use datafusion::common::resources_datafusion_err;
+use datafusion::error::Result;
+use datafusion::execution::memory_pool::{
+    MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation, human_readable_size,
+};
+use parking_lot::{Mutex, MutexGuard};
+
+use super::Gauge;
+
+/// Consumers whose names begin so are always granted what they ask for.
+const NEVER_REFUSED: [&str; 2] = ["RepartitionExec", "SortPreservingMergeExec"];
+
+/// The part of the memory that operators which can spill may fill together.
+const SPILLABLE_SHARE: f64 = 0.8;
+
+/// This much is granted to anyone: failing a query for so little would help nobody.
+const SMALL_BYTES: usize = 256 << 10;
+
+/// The part of the memory that merges of sorted runs may fill together.
+const MERGE_SHARE: f64 = 0.6;
+
+/// The part of what is free that a join may take while others have not begun.
+const JOIN_SHARE: f64 = 0.5;
+
+/// A share never falls below this: a smaller one could not hold a few batches and would spill at
+/// every step.
+const MIN_SHARE_BYTES: usize = 4 << 20;
+
+/// Something that holds memory and can write it out when another needs it.
+pub(crate) trait Reclaim: Send + Sync {
+    /// Gives back at least `bytes` if it can, and says how much it gave. Called on the thread of
+    /// the one who needs it, so it must not wait for a lock: it gives nothing instead.
+    fn reclaim(&self, bytes: usize) -> usize;
+}
+
+/// Shares the memory of the process among the operators of all queries of a session.
+///
+/// Clones are the same governor.
+#[derive(Clone)]
+pub(crate) struct Governor {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    limit_bytes: AtomicUsize,
+    /// `None` counts reservations alone.
+    gauge: Option<Gauge>,
+    holders: Mutex<Holders>,
+    reclaimers: Mutex<HashMap<usize, Weak<dyn Reclaim>>>,
+}
+
+#[derive(Debug, Default)]
+struct Holders {
+    total_bytes: usize,
+    /// Merges of sorted runs that are planned, whether they hold something or not: all of them run
+    /// at the end of a sort.
+    merge_count: usize,
+    /// Sorts that are planned. A sort that comes late cannot make those before it spill, so each is
+    /// given its share from the start.
+    sort_count: usize,
+    /// Joins that have not begun to build.
+    waiting_joins: usize,
+    /// Bytes held by each consumer that can spill and holds something, by its id.
+    spillable: HashMap<usize, usize>,
+}
+
+impl Governor {
+    /// A governor of `limit_bytes` for the process, as a gauge measures it. Without a gauge, a part
+    /// of the limit is kept back for what operators do not report.
+    pub(crate) fn new(limit_bytes: usize, gauge: Option<Gauge>) -> Self {
+        Governor {
+            inner: Arc::new(Inner {
+                limit_bytes: AtomicUsize::new(limit_bytes),
+                gauge,
+                holders: Mutex::default(),
+                reclaimers: Mutex::default(),
+            }),
+        }
+    }
+
+    pub(crate) fn set_limit_bytes(&self, limit_bytes: usize) {
+        self.inner.limit_bytes.store(limit_bytes, Ordering::Relaxed);
+    }
+
+    fn limit_bytes(&self) -> usize {
+        self.inner.limit_bytes.load(Ordering::Relaxed)
+    }
+
+    fn holders(&self) -> MutexGuard<'_, Holders> {
+        self.inner.holders.lock()
+    }
+
+    /// A join that will ask for memory under the name and id of `consumer` when it begins.
+    pub(crate) fn expect_join(&self) -> WaitingJoin {
+        self.holders().waiting_joins += 1;
+        WaitingJoin { governor: self.clone() }
+    }
+
+    /// Has `reclaim` asked when others need memory, until it is dropped.
+    pub(crate) fn register_reclaim(&self, consumer: &MemoryConsumer, reclaim: Weak<dyn Reclaim>) {
+        let mut reclaimers = self.inner.reclaimers.lock();
+        reclaimers.retain(|_, other| other.strong_count() > 0);
+        reclaimers.insert(consumer.id(), reclaim);
+    }
+
+    /// Memory that may be reserved in all: the limit, less what is in use and was not reserved.
+    fn room_bytes(&self, reserved: usize) -> usize {
+        let limit = self.limit_bytes();
+        match &self.inner.gauge {
+            None => limit - unreported_bytes(limit),
+            Some(gauge) => {
+                let unreserved = gauge.used_bytes().saturating_sub(reserved);
+                limit.saturating_sub(
+                    unreserved.max(MIN_UNRESERVED_BYTES.min(limit / 4)) + slack(limit),
+                )
+            }
+        }
+    }
+
+    /// Whether the system counts so much for this process that `bytes` more would pass the limit.
+    /// Near it, freed memory is given back at once.
+    fn is_full(&self, bytes: usize) -> bool {
+        let Some(gauge) = &self.inner.gauge else { return false };
+        let limit = self.limit_bytes();
+        let resident = gauge.resident_bytes();
+        if resident + bytes > limit - limit / 4 {
+            gauge.purge(true);
+        } else if resident < limit / 2 {
+            gauge.purge(false);
+        }
+        resident + bytes > limit - slack(limit) / 2
+    }
+
+    /// Bytes that could be reserved now.
+    pub(crate) fn free_bytes(&self) -> usize {
+        let reserved = self.holders().total_bytes;
+        self.room_bytes(reserved).saturating_sub(reserved)
+    }
+
+    /// Asks the largest holder, other than `except`, to give back memory.
+    fn reclaim(&self, bytes: usize, except: usize) -> usize {
+        let mut sizes: Vec<(usize, usize)> = {
+            let holders = self.holders();
+            holders.spillable.iter().map(|(id, held)| (*held, *id)).collect()
+        };
+        sizes.sort_unstable_by(|a, b| b.cmp(a));
+        for (held, id) in sizes {
+            if id == except || held < MIN_SHARE_BYTES {
+                continue;
+            }
+            let found = self.inner.reclaimers.lock().get(&id).and_then(Weak::upgrade);
+            let given = found.map_or(0, |reclaim| reclaim.reclaim(bytes));
+            if given > 0 {
+                return given;
+            }
+        }
+        0
+    }
+
+    fn try_add(&self, reservation: &MemoryReservation, bytes: usize) -> bool {
+        let consumer = reservation.consumer();
+        let full = self.is_full(bytes);
+        let mut holders = self.holders();
+        let room = self.room_bytes(holders.total_bytes);
+        let allowed = holders.allows(consumer, reservation.size(), bytes, room, full);
+        if allowed {
+            holders.add(consumer, bytes);
+        }
+        allowed
+    }
+}
+
+/// Measured or not, this much is taken to be in use by what is not reserved.
+const MIN_UNRESERVED_BYTES: usize = 64 << 20;
+
+/// What is kept free below a limit, for what happens between two measurements.
+fn slack(limit_bytes: usize) -> usize {
+    (limit_bytes / 24).max(8 << 20)
+}
+
+/// What is kept back for what operators do not report, where nothing measures it.
+fn unreported_bytes(limit_bytes: usize) -> usize {
+    const LEAST_UNREPORTED_BYTES: usize = 96 << 20;
+    LEAST_UNREPORTED_BYTES.max(limit_bytes / 4).min(limit_bytes / 2)
+}
+
+/// Counts a join that has not begun; dropped when it does.
+pub(crate) struct WaitingJoin {
+    governor: Governor,
+}
+
+impl Drop for WaitingJoin {
+    fn drop(&mut self) {
+        self.governor.holders().waiting_joins -= 1;
+    }
+}
+
+/// Whether a consumer merges the runs of a sort.
+fn is_merge(consumer: &MemoryConsumer) -> bool {
+    consumer.name().starts_with("ExternalSorterMerge")
+}
+
+/// Whether a consumer buffers the rows of a sort.
+fn is_sort(consumer: &MemoryConsumer) -> bool {
+    consumer.name().starts_with("ExternalSorter[")
+}
+
+/// Consumers of our joins have this name.
+pub(crate) const JOIN_CONSUMER: &str = "join";
+
+impl Holders {
+    fn add(&mut self, consumer: &MemoryConsumer, bytes: usize) {
+        self.total_bytes += bytes;
+        if consumer.can_spill() && bytes > 0 {
+            *self.spillable.entry(consumer.id()).or_default() += bytes;
+        }
+    }
+
+    fn remove(&mut self, consumer: &MemoryConsumer, bytes: usize) {
+        self.total_bytes = self.total_bytes.saturating_sub(bytes);
+        if let Some(held) = self.spillable.get_mut(&consumer.id()) {
+            *held = held.saturating_sub(bytes);
+            if *held == 0 {
+                self.spillable.remove(&consumer.id());
+            }
+        }
+    }
+
+    /// Whether a reservation of `consumer` that holds `held` may hold `bytes` more, of `room` bytes
+    /// for all. `full` says that the process has grown to its limit, whatever is reserved.
+    ///
+    /// Shares are those of one reservation, not of the consumer: a sort reserves what its merge needs
+    /// apart from what it has buffered, and cannot spill it.
+    fn allows(
+        &self,
+        consumer: &MemoryConsumer,
+        held: usize,
+        bytes: usize,
+        room: usize,
+        full: bool,
+    ) -> bool {
+        let never_refused = NEVER_REFUSED.iter().any(|name| consumer.name().starts_with(name));
+        if never_refused || held + bytes <= SMALL_BYTES {
+            return true;
+        }
+        if self.total_bytes + bytes > room || (full && consumer.can_spill()) {
+            return false;
+        }
+        if is_merge(consumer) {
+            let share = (room as f64 * MERGE_SHARE) as usize / self.merge_count.max(1);
+            return held + bytes <= share.max(MIN_SHARE_BYTES);
+        }
+        if !consumer.can_spill() {
+            return true;
+        }
+        let new = usize::from(!self.spillable.contains_key(&consumer.id()));
+        let mut sharers = self.spillable.len() + new;
+        if is_sort(consumer) {
+            sharers = sharers.max(self.sort_count);
+        }
+        if consumer.name() == JOIN_CONSUMER {
+            let free = room.saturating_sub(self.total_bytes - held);
+            let part = if self.waiting_joins > 0 { JOIN_SHARE } else { SPILLABLE_SHARE };
+            return held + bytes <= ((free as f64 * part) as usize).max(MIN_SHARE_BYTES);
+        }
+        let spillable: usize = self.spillable.values().sum();
+        let unspillable = self.total_bytes - spillable;
+        let shared = (room.saturating_sub(unspillable) as f64 * SPILLABLE_SHARE) as usize;
+        held + bytes <= (shared / sharers).max(MIN_SHARE_BYTES)
+    }
+}
+
+impl MemoryPool for Governor {
+    fn name(&self) -> &str {
+        "governor"
+    }
+
+    fn register(&self, consumer: &MemoryConsumer) {
+        let mut holders = self.holders();
+        holders.merge_count += usize::from(is_merge(consumer));
+        holders.sort_count += usize::from(is_sort(consumer));
+    }
+
+    fn unregister(&self, consumer: &MemoryConsumer) {
+        let mut holders = self.holders();
+        holders.merge_count -= usize::from(is_merge(consumer));
+        holders.sort_count -= usize::from(is_sort(consumer));
+    }
+
+    fn grow(&self, reservation: &MemoryReservation, additional: usize) {
+        self.holders().add(reservation.consumer(), additional);
+    }
+
+    fn shrink(&self, reservation: &MemoryReservation, shrink: usize) {
+        self.holders().remove(reservation.consumer(), shrink);
+    }
+
+    fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> Result<()> {
+        if self.try_add(reservation, additional) {
+            return Ok(());
+        }
+        let consumer = reservation.consumer();
+        // One that can spill does so itself when it has more than its share.
+        let greedy = consumer.can_spill() && reservation.size() > MIN_SHARE_BYTES;
+        if !greedy
+            && self.reclaim(additional, consumer.id()) > 0
+            && self.try_add(reservation, additional)
+        {
+            return Ok(());
+        }
+        Err(resources_datafusion_err!(
+            "{} asked for {} more than its {}; {} are held by operators, the limit is {}",
+            consumer.name(),
+            human_readable_size(additional),
+            human_readable_size(reservation.size()),
+            human_readable_size(self.reserved()),
+            human_readable_size(self.limit_bytes())
+        ))
+    }
+
+    fn reserved(&self) -> usize {
+        self.holders().total_bytes
+    }
+
+    fn memory_limit(&self) -> MemoryLimit {
+        MemoryLimit::Finite(self.limit_bytes())
+    }
+}
+
+impl fmt::Display for Governor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (used, limit) = (self.reserved(), self.limit_bytes());
+        write!(f, "governor({} of {})", human_readable_size(used), human_readable_size(limit))
+    }
+}
+
+impl fmt::Debug for Governor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: usize = 1 << 20;
+
+    fn pool(limit: usize) -> Arc<dyn MemoryPool> {
+        // Without a gauge half of a small limit and 96 MiB of others are kept back.
+        Arc::new(Governor::new(limit + limit.min(96 * MIB), None))
+    }
+
+    fn consumer(pool: &Arc<dyn MemoryPool>, name: &str, can_spill: bool) -> MemoryReservation {
+        MemoryConsumer::new(name).with_can_spill(can_spill).register(pool)
+    }
+
+    #[test]
+    fn spillable_consumers_share_and_idle_ones_do_not_count() {
+        let pool = pool(100 * MIB);
+        let first = consumer(&pool, "first", true);
+        let _idle: Vec<_> = (0..50).map(|_| consumer(&pool, "idle", true)).collect();
+        first.try_grow(80 * MIB).unwrap();
+        assert!(first.try_grow(1).is_err(), "a fifth is kept for others");
+        let second = consumer(&pool, "second", true);
+        second.try_grow(20 * MIB).unwrap();
+        assert!(second.try_grow(1).is_err(), "nothing is left");
+        consumer(&pool, "small", false).try_grow(100 << 10).unwrap();
+        first.shrink(60 * MIB);
+        second.try_grow(20 * MIB).unwrap();
+        assert!(second.try_grow(1).is_err(), "half of four fifths is its share");
+    }
+
+    #[test]
+    fn the_rest_is_for_those_that_cannot_spill() {
+        let pool = pool(100 * MIB);
+        let sorter = consumer(&pool, "sorter", true);
+        sorter.try_grow(80 * MIB).unwrap();
+        let merge = consumer(&pool, "merge", false);
+        merge.try_grow(20 * MIB).unwrap();
+        assert!(merge.try_grow(1).is_err());
+        drop(sorter);
+        merge.try_grow(80 * MIB).unwrap();
+        drop(merge);
+        assert_eq!(pool.reserved(), 0);
+    }
+
+    #[test]
+    fn merges_leave_something_for_their_reader() {
+        let pool = pool(100 * MIB);
+        let merges: Vec<_> =
+            (0..2).map(|i| consumer(&pool, &format!("ExternalSorterMerge[{i}]"), false)).collect();
+        for merge in &merges {
+            merge.try_grow(30 * MIB).unwrap();
+            assert!(merge.try_grow(1).is_err(), "half of three fifths is its share");
+        }
+        consumer(&pool, "SortPreservingMergeExec[0]", false).try_grow(40 * MIB).unwrap();
+    }
+
+    #[test]
+    fn a_repartition_is_never_refused() {
+        let pool = pool(10 * MIB);
+        let repartition = consumer(&pool, "RepartitionExec[3]", true);
+        repartition.try_grow(50 * MIB).unwrap();
+        assert_eq!(pool.reserved(), 50 * MIB);
+    }
+}

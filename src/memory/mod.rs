@@ -1,0 +1,13 @@
+//! A memory limit for the whole process.
+//!
+//! - `allocator`: counts the bytes that are allocated
+//! - `gauge`: what the process has in use, by that count and as the system sees it
+//! - `governor`: who may hold how much, so that the two stay within the limit
+
+mod allocator;
+mod gauge;
+mod governor;
+
+pub use allocator::CountingAllocator;
+pub(crate) use gauge::{Gauge, peak_resident_bytes};
+pub(crate) use governor::{Governor, JOIN_CONSUMER, Reclaim, WaitingJoin};
