@@ -37,6 +37,8 @@ pub(crate) struct Buckets {
     /// Most bytes in memory, whatever the reservation allows.
     cap_bytes: usize,
     block_bytes: usize,
+    /// Memory that each row will need besides, while its bucket is in memory.
+    row_bytes: usize,
     /// What of the reservation belongs to buckets in memory.
     held_bytes: AtomicUsize,
     /// Nothing is added or spilled any more.
@@ -91,6 +93,7 @@ impl Buckets {
             memory,
             cap_bytes: usize::MAX,
             block_bytes: BLOCK_BYTES,
+            row_bytes: 0,
             held_bytes: AtomicUsize::new(0),
             is_final: AtomicBool::new(false),
             metrics,
@@ -106,6 +109,12 @@ impl Buckets {
     /// Puts rows together until they have this size, instead of [`BLOCK_BYTES`].
     pub(crate) fn with_block_bytes(mut self, bytes: usize) -> Self {
         self.block_bytes = bytes;
+        self
+    }
+
+    /// Takes so much memory more for each row.
+    pub(crate) fn with_row_bytes(mut self, bytes: usize) -> Self {
+        self.row_bytes = bytes;
         self
     }
 
@@ -139,7 +148,8 @@ impl Buckets {
     }
 
     async fn add_piece(&self, number: usize, piece: RecordBatch, bytes: usize) -> Result<()> {
-        while !self.buckets[number].lock().is_spilled && !self.reserve(bytes) {
+        let held_bytes = bytes + piece.num_rows() * self.row_bytes;
+        while !self.buckets[number].lock().is_spilled && !self.reserve(held_bytes) {
             if !self.spill_largest().await? {
                 // There is no room for even this, so it is the first of its bucket on disk.
                 self.buckets[number].lock().is_spilled = true;
@@ -153,7 +163,7 @@ impl Buckets {
             bucket.pieces_bytes += bytes;
             // Blocks in the making of spilled buckets are counted by who made the buckets.
             if !bucket.is_spilled {
-                bucket.memory_bytes += bytes;
+                bucket.memory_bytes += held_bytes;
             }
             if bucket.pieces_bytes < self.block_bytes {
                 return Ok(());
@@ -226,7 +236,7 @@ impl Buckets {
         }
         bucket.is_spilled = true;
         // Pieces stay; they become the first block of what follows.
-        let bytes = bucket.memory_bytes.saturating_sub(bucket.pieces_bytes);
+        let bytes = bucket.bytes.saturating_sub(bucket.pieces_bytes);
         Some((std::mem::take(&mut bucket.batches), bytes))
     }
 

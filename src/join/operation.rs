@@ -270,9 +270,14 @@ impl Collector {
         if total > self.most_bytes || self.is_asked.load(Ordering::Relaxed) {
             return false;
         }
-        // The table grows by doubling; half of what it needs at most is right on average.
-        let needed = bytes + table_bytes(&self.kernel, 1 << 20) * rows >> 20;
+        let needed = bytes + rows * self.row_bytes();
         self.memory.try_grow(needed).is_ok()
+    }
+
+    /// What a row needs in the table, on average: it grows by doubling, so half of the most.
+    fn row_bytes(&self) -> usize {
+        const ROWS: usize = 1 << 20;
+        table_bytes(&self.kernel, ROWS * 3 / 4) / ROWS
     }
 
     /// How rows of the build side and of the probe side are split.
@@ -366,7 +371,10 @@ impl Collector {
                 Stage::Whole(batches) => std::mem::take(batches),
             };
             let count = splitter.map_or(1, Splitter::count);
-            let buckets = self.new_buckets("build", schema, count).with_cap_bytes(self.most_bytes);
+            let buckets = self
+                .new_buckets("build", schema, count)
+                .with_cap_bytes(self.most_bytes)
+                .with_row_bytes(self.row_bytes());
             // Rows without keys cannot stay in memory in part, and those of NOT IN are only known to
             // match nothing when all probe rows were seen.
             let all = splitter.is_none() || self.kernel.is_null_aware();
@@ -468,7 +476,8 @@ impl Collector {
         loop {
             let (rows, bytes) = build.in_memory();
             let columns = schema.fields().len().max(1);
-            let needed = table_bytes(&self.kernel, rows) + bytes / columns;
+            let table = table_bytes(&self.kernel, rows).saturating_sub(rows * self.row_bytes());
+            let needed = table + bytes / columns;
             if rows == 0 || self.memory.try_grow(needed).is_ok() {
                 break;
             }
@@ -584,6 +593,7 @@ async fn build(
     mut builds: Vec<SendableRecordBatchStream>,
     probes: Vec<SendableRecordBatchStream>,
 ) -> Result<Built> {
+    drop(waiting);
     let schema = builds[0].schema();
     if builds.len() == 1 {
         let only = builds.remove(0);
@@ -601,7 +611,6 @@ async fn build(
             }
         }
     }
-    drop(waiting);
     collector.finish(schema, probes).await
 }
 

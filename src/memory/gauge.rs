@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use super::allocator;
@@ -26,7 +26,7 @@ pub(crate) struct Gauge {
     started: Instant,
     sampled_at: AtomicU64,
     resident_bytes: AtomicUsize,
-    purging: AtomicBool,
+    purged_at: AtomicU64,
 }
 
 impl Gauge {
@@ -42,15 +42,21 @@ impl Gauge {
             started: Instant::now(),
             sampled_at: AtomicU64::new(0),
             resident_bytes: AtomicUsize::new(resident),
-            purging: AtomicBool::new(false),
+            purged_at: AtomicU64::new(0),
         }
     }
 
-    /// Bytes in use: what is allocated, with what a process needs besides.
+    /// Bytes in use: what is allocated, with what a process needs besides. Of what the allocator
+    /// keeps, which is in pages that are used in part or not given back yet, half counts: some of it
+    /// will be used for what is asked for next.
     pub(super) fn used_bytes(&self) -> usize {
+        let resident = self.resident_bytes();
         match allocator::live_bytes() {
-            Some(live) => live + self.overhead_bytes,
-            None => self.resident_bytes(),
+            Some(live) => {
+                let used = live + self.overhead_bytes;
+                used + resident.saturating_sub(used) / 2
+            }
+            None => resident,
         }
     }
 
@@ -76,12 +82,19 @@ impl Gauge {
         }
     }
 
-    /// Asks the allocator to give freed memory back at once, or lets it take its time again.
-    pub(super) fn purge(&self, at_once: bool) {
-        if self.purging.swap(at_once, Ordering::Relaxed) != at_once
-            && allocator::live_bytes().is_some()
-        {
-            allocator::purge_at_once(at_once);
+    /// Has the allocator give freed memory back now, unless it just did; reads the resident set again.
+    pub(super) fn purge(&self) {
+        const EVERY_NANOSECONDS: u64 = 20_000_000;
+        let now = self.started.elapsed().as_nanos() as u64;
+        let last = self.purged_at.load(Ordering::Relaxed);
+        let is_due = now.saturating_sub(last) > EVERY_NANOSECONDS
+            && self
+                .purged_at
+                .compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok();
+        if is_due && allocator::live_bytes().is_some() {
+            allocator::purge();
+            self.sample();
         }
     }
 }

@@ -49,6 +49,9 @@ const MERGE_SHARE: f64 = 0.6;
 /// The part of what is free that a join may take while others have not begun.
 const JOIN_SHARE: f64 = 0.5;
 
+/// The part of what is free that the last join may take, whose rows go on to other operators.
+const LAST_JOIN_SHARE: f64 = 0.6;
+
 /// A share never falls below this: a smaller one could not hold a few batches and would spill at
 /// every step.
 const MIN_SHARE_BYTES: usize = 4 << 20;
@@ -149,13 +152,11 @@ impl Governor {
     fn is_full(&self, bytes: usize) -> bool {
         let Some(gauge) = &self.inner.gauge else { return false };
         let limit = self.limit_bytes();
-        let resident = gauge.resident_bytes();
-        if resident + bytes > limit - limit / 4 {
-            gauge.purge(true);
-        } else if resident < limit / 2 {
-            gauge.purge(false);
+        let most = limit - slack(limit) / 2;
+        if gauge.resident_bytes() + bytes > limit - limit / 8 {
+            gauge.purge();
         }
-        resident + bytes > limit - slack(limit) / 2
+        gauge.resident_bytes() + bytes > most
     }
 
     /// Bytes that could be reserved now.
@@ -202,7 +203,7 @@ const MIN_UNRESERVED_BYTES: usize = 64 << 20;
 
 /// What is kept free below a limit, for what happens between two measurements.
 fn slack(limit_bytes: usize) -> usize {
-    (limit_bytes / 24).max(8 << 20)
+    (limit_bytes / 16).max(8 << 20)
 }
 
 /// What is kept back for what operators do not report, where nothing measures it.
@@ -287,7 +288,7 @@ impl Holders {
         }
         if consumer.name() == JOIN_CONSUMER {
             let free = room.saturating_sub(self.total_bytes - held);
-            let part = if self.waiting_joins > 0 { JOIN_SHARE } else { SPILLABLE_SHARE };
+            let part = if self.waiting_joins > 0 { JOIN_SHARE } else { LAST_JOIN_SHARE };
             return held + bytes <= ((free as f64 * part) as usize).max(MIN_SHARE_BYTES);
         }
         let spillable: usize = self.spillable.values().sum();

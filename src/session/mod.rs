@@ -373,6 +373,13 @@ fn merge_reservation_bytes(options: &SessionOptions) -> usize {
     share.clamp(1 << 20, 10 << 20)
 }
 
+/// Rows of a row group of a Parquet file that is written. A whole one is in memory until it is
+/// complete, so small limits make small ones; DataFusion's default is the most.
+fn row_group_rows(options: &SessionOptions) -> usize {
+    const BYTES_OF_LIMIT_A_ROW: usize = 4 << 10;
+    (limit_bytes(options.memory_limit_bytes) / BYTES_OF_LIMIT_A_ROW).clamp(64 << 10, 1 << 20)
+}
+
 fn session_config(options: &SessionOptions) -> SessionConfig {
     let mut config = SessionConfig::new()
         .with_target_partitions(options.threads)
@@ -387,6 +394,7 @@ fn session_config(options: &SessionOptions) -> SessionConfig {
     settings.sql_parser.collect_spans = true;
     settings.execution.listing_table_ignore_subdirectory = false;
     settings.execution.sort_spill_reservation_bytes = merge_reservation_bytes(options);
+    settings.execution.parquet.max_row_group_size = row_group_rows(options);
     // The default of 1 GiB fails queries under a smaller limit instead of helping them.
     settings.execution.sort_pushdown_buffer_capacity = 32 << 20;
     config
