@@ -7,6 +7,7 @@
 //! - [`frame`]: the lazy dataframe, the same plan as SQL
 //! - [`session`]: the one place that assembles DataFusion: memory, temporary files, formats, tables
 //! - `scan`: files → record batches
+//! - `join`: joins of any size, on `exchange`, which splits rows into buckets
 //! - [`output`]: record batches → tables on screen, text and files
 //!
 //! Beside them, [`error`] says what went wrong and what to do, `memory` keeps the process within its
@@ -50,4 +51,5 @@ pub use scan::csv::CsvOptions;
 pub use session::Knobs;
 pub use session::{
     ByteSize, Outcome, QueryMetrics, QueryStream, Session, SessionOptions, SpillCompression,
+    SpillMetrics,
 };

@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 
 use crate::error::{Error, Result};
 use crate::output::{Format, OutputFile, Style};
-use crate::session::{Outcome, QueryMetrics, Session};
+use crate::session::{Outcome, QueryMetrics, Session, SpillMetrics};
 use crate::sql;
 
 use super::args::{QueryArgs, RunArgs};
@@ -31,11 +31,14 @@ pub(super) async fn run(
         .map_err(|err| reported(err, Some(Script { name: &name, text: &text })))?;
     let script = Script { name: &name, text: &text };
     let metrics = Arc::new(Mutex::new(QueryMetrics::default()));
+    let store = session.clone();
     let result = run_script(session, &text, run, &workers, Arc::clone(&metrics)).await;
     let result = result.map_err(|err| reported(err, Some(script)));
     if let Some(path) = &run.stats {
         let metrics = *metrics.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let written = write_stats(path, started, metrics).map_err(|err| reported(err, None));
+        let spills = store.spill_metrics();
+        let written =
+            write_stats(path, started, metrics, spills).map_err(|err| reported(err, None));
         return result.and(written);
     }
     result
@@ -154,13 +157,22 @@ impl Sink {
     }
 }
 
-fn write_stats(path: &Path, started: Instant, metrics: QueryMetrics) -> Result<()> {
+fn write_stats(
+    path: &Path,
+    started: Instant,
+    metrics: QueryMetrics,
+    spills: SpillMetrics,
+) -> Result<()> {
     let stats = serde_json::json!({
         "elapsed_ms": started.elapsed().as_secs_f64() * 1e3,
         "peak_rss_bytes": crate::memory::peak_resident_bytes(),
         "rows": metrics.rows,
         "bytes_read": metrics.bytes_read,
         "spilled_bytes": metrics.spilled_bytes,
+        "temporary_files": spills.files,
+        "temporary_raw_bytes": spills.raw_bytes,
+        "temporary_written_bytes": spills.written_bytes,
+        "temporary_write_ms": spills.write_time.as_secs_f64() * 1e3,
     });
     let mut file = OutputFile::create(path)?;
     writeln!(file, "{stats:#}").map_err(|err| Error::io("write", path, err))?;

@@ -367,3 +367,131 @@ impl Contents {
         chunks
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{ArrayRef, AsArray, Int64Array, StringViewArray};
+    use arrow::datatypes::Int64Type;
+    use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryConsumer, MemoryPool};
+    use datafusion::physical_expr::expressions::Column;
+    use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
+    use futures::TryStreamExt;
+
+    use super::*;
+    use crate::exchange::{Nulls, Splitter};
+    use crate::session::SessionOptions;
+
+    fn batch(from: i64, rows: i64) -> RecordBatch {
+        let text = (from..from + rows).map(|i| Some(format!("some text of row number {i}")));
+        RecordBatch::try_from_iter([
+            ("n", Arc::new(Int64Array::from_iter_values(from..from + rows)) as ArrayRef),
+            ("s", Arc::new(StringViewArray::from_iter(text)) as ArrayRef),
+        ])
+        .unwrap()
+    }
+
+    struct Case {
+        _folder: tempfile::TempDir,
+        store: SpillStore,
+        splitter: Splitter,
+        memory: Arc<MemoryReservation>,
+    }
+
+    impl Case {
+        fn new(memory_bytes: usize) -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let options = SessionOptions::new().temp_dirs([folder.path()]);
+            let pool: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(memory_bytes));
+            Case {
+                store: SpillStore::new(&options).unwrap(),
+                _folder: folder,
+                splitter: Splitter::new(vec![Arc::new(Column::new("n", 0))], 0, 8, Nulls::Hashed),
+                memory: Arc::new(MemoryConsumer::new("test").register(&pool)),
+            }
+        }
+
+        fn buckets(&self) -> Buckets {
+            let metrics = SpillMetrics::new(&ExecutionPlanMetricsSet::new(), 0);
+            let (store, memory) = (self.store.clone(), Arc::clone(&self.memory));
+            Buckets::new("test", batch(0, 0).schema(), 8, store, memory, metrics)
+                .with_block_bytes(4 << 10)
+        }
+
+        /// Adds 20,000 rows; `between` is called after each batch of 500.
+        async fn fill(&self, buckets: &Buckets, mut between: impl FnMut(usize)) {
+            for number in 0..40 {
+                let split = self.splitter.split(&batch(number * 500, 500)).unwrap();
+                buckets.add(&split, |_| true).await.unwrap();
+                between(number as usize);
+            }
+        }
+    }
+
+    /// All rows of all buckets, sorted; checks the sizes on the way.
+    async fn rows(buckets: &Buckets) -> Vec<i64> {
+        let mut all = Vec::new();
+        for bucket in 0..buckets.len() {
+            let contents = buckets.contents(bucket);
+            let batches: Vec<RecordBatch> = contents.stream().try_collect().await.unwrap();
+            assert_eq!(contents.rows, batches.iter().map(RecordBatch::num_rows).sum::<usize>());
+            for chunk in contents.chunks(10_000) {
+                let rows: Vec<RecordBatch> = chunk.stream().try_collect().await.unwrap();
+                assert_eq!(chunk.rows, rows.iter().map(RecordBatch::num_rows).sum::<usize>());
+                all.extend(rows.iter().flat_map(|batch| {
+                    batch.column(0).as_primitive::<Int64Type>().values().to_vec()
+                }));
+            }
+        }
+        all.sort_unstable();
+        all
+    }
+
+    #[tokio::test]
+    async fn with_ample_memory_nothing_is_written() {
+        let case = Case::new(1 << 30);
+        let buckets = case.buckets();
+        case.fill(&buckets, |_| ()).await;
+        assert_eq!(buckets.in_memory().0, 20_000);
+        assert_eq!(rows(&buckets).await, (0..20_000).collect::<Vec<_>>());
+        assert_eq!(case.store.metrics().files, 0);
+    }
+
+    #[tokio::test]
+    async fn the_largest_go_to_disk_when_memory_is_refused() {
+        let case = Case::new(600 << 10);
+        let buckets = case.buckets();
+        case.fill(&buckets, |_| ()).await;
+        let spilled = (0..8).filter(|bucket| buckets.is_spilled(*bucket)).count();
+        assert!(spilled > 0 && spilled < 8, "{spilled}");
+        assert!(case.memory.size() <= 600 << 10);
+        assert_eq!(rows(&buckets).await, (0..20_000).collect::<Vec<_>>());
+        assert_eq!(case.store.metrics().files, 1);
+    }
+
+    #[tokio::test]
+    async fn without_memory_all_go_to_disk() {
+        let case = Case::new(0);
+        let buckets = case.buckets();
+        case.fill(&buckets, |_| ()).await;
+        assert!((0..8).all(|bucket| buckets.is_spilled(bucket)));
+        assert_eq!(case.memory.size(), 0);
+        assert_eq!(rows(&buckets).await, (0..20_000).collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn others_can_take_the_memory_at_any_time() {
+        let case = Case::new(1 << 30);
+        let buckets = case.buckets();
+        case.fill(&buckets, |number| {
+            if number % 10 == 9 {
+                let before = case.memory.size();
+                assert!(buckets.reclaim(20 << 10) >= 20 << 10);
+                assert!(case.memory.size() < before);
+            }
+        })
+        .await;
+        buckets.finish();
+        assert_eq!(buckets.reclaim(1), 0, "what is finished stays");
+        assert_eq!(rows(&buckets).await, (0..20_000).collect::<Vec<_>>());
+    }
+}

@@ -432,4 +432,48 @@ mod tests {
         repartition.try_grow(50 * MIB).unwrap();
         assert_eq!(pool.reserved(), 50 * MIB);
     }
+
+    #[test]
+    fn joins_leave_room_for_those_that_wait() {
+        let inner = Governor::new(196 * MIB, None);
+        let pool: Arc<dyn MemoryPool> = Arc::new(inner.clone());
+        let waiting = inner.expect_join();
+        let first = consumer(&pool, JOIN_CONSUMER, true);
+        first.try_grow(50 * MIB).unwrap();
+        assert!(first.try_grow(MIB).is_err(), "half of what is free");
+        drop(waiting);
+        first.try_grow(10 * MIB).unwrap();
+        assert!(first.try_grow(MIB).is_err(), "three fifths of what is free");
+        let second = consumer(&pool, JOIN_CONSUMER, true);
+        second.try_grow(24 * MIB).unwrap();
+        assert!(second.try_grow(MIB).is_err(), "three fifths of the rest");
+    }
+
+    /// Gives back all it holds.
+    struct Generous(MemoryReservation);
+
+    impl Reclaim for Generous {
+        fn reclaim(&self, _: usize) -> usize {
+            let bytes = self.0.size();
+            self.0.free();
+            bytes
+        }
+    }
+
+    #[test]
+    fn the_largest_holder_is_asked_to_spill_for_others() {
+        let inner = Governor::new(196 * MIB, None);
+        let pool: Arc<dyn MemoryPool> = Arc::new(inner.clone());
+        let large = Arc::new(Generous(consumer(&pool, JOIN_CONSUMER, true)));
+        let small = Arc::new(Generous(consumer(&pool, JOIN_CONSUMER, true)));
+        for (holder, mebibytes) in [(&large, 60), (&small, 20)] {
+            holder.0.try_grow(mebibytes * MIB).unwrap();
+            let weak: Weak<dyn Reclaim> = Arc::downgrade(&(Arc::clone(holder) as Arc<dyn Reclaim>));
+            inner.register_reclaim(holder.0.consumer(), weak);
+        }
+        let other = consumer(&pool, "other", false);
+        other.try_grow(50 * MIB).unwrap();
+        assert_eq!((large.0.size(), small.0.size()), (0, 20 * MIB));
+        assert_eq!(inner.reserved(), 70 * MIB);
+    }
 }

@@ -32,6 +32,7 @@ use crate::join::SpillingJoins;
 use crate::memory::{Gauge, Governor};
 use crate::scan::csv::{CsvFormatFactory, CsvOptions};
 use crate::scan::files::{FileKind, FileTable, FileTableFactory, FileTables};
+pub use crate::spill::SpillMetrics;
 use crate::spill::{SpillStore, StreamFiles};
 use crate::sql::{self, SettingStatement};
 
@@ -263,6 +264,11 @@ impl Session {
             "memory_limit" => ByteSize(limits.memory_limit_bytes).to_string(),
             _ => ByteSize(self.inner.store.limit_bytes()).to_string(),
         }
+    }
+
+    /// What temporary files have cost so far, of all queries.
+    pub fn spill_metrics(&self) -> SpillMetrics {
+        self.inner.store.metrics()
     }
 
     /// Names of the tables and views that were created or registered, sorted.

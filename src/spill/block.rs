@@ -87,6 +87,11 @@ pub(super) fn stored_bytes(header: &[u8], path: &Path) -> Result<usize> {
     }
 }
 
+/// Bytes that a sealed block holds before compression.
+pub(super) fn raw_bytes(block: &[u8]) -> u64 {
+    number(block, 8, 16).unwrap_or(0)
+}
+
 /// Whether a block is as it was sealed; `path` is for the message.
 pub(super) fn check(block: &[u8], path: &Path) -> Result<()> {
     let stored = stored_bytes(block, path)?;

@@ -132,7 +132,7 @@ impl Inner {
         let offset = self.length.fetch_add(bytes, Ordering::Relaxed);
         let started = Instant::now();
         write_at(&self.file, block, offset).map_err(|err| Error::io("write", &self.path, err))?;
-        self.store.add_write_time(started.elapsed());
+        self.store.add_written(block, started);
         Ok(offset)
     }
 

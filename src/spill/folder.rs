@@ -31,7 +31,11 @@ impl Folder {
         remove_stale(parent);
         let prefix = format!("{PREFIX}{}-", std::process::id());
         let create = || -> std::io::Result<Folder> {
-            let folder = tempfile::Builder::new().prefix(&prefix).tempdir_in(parent)?;
+            let mut builder = tempfile::Builder::new();
+            builder.prefix(&prefix);
+            #[cfg(unix)]
+            builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
+            let folder = builder.tempdir_in(parent)?;
             let lock = File::create_new(folder.path().join(LOCK))?;
             lock.lock()?;
             Ok(Folder { folder, _lock: lock })

@@ -18,7 +18,7 @@ mod stream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
@@ -58,6 +58,8 @@ struct Inner {
 struct Usage {
     files: AtomicU64,
     disk_bytes: AtomicU64,
+    raw_bytes: AtomicU64,
+    written_bytes: AtomicU64,
     writes: AtomicU64,
     reads: AtomicU64,
     /// Bytes written since the free space of the disk was looked at.
@@ -72,6 +74,10 @@ pub struct SpillMetrics {
     pub files: u64,
     /// Bytes on disk now.
     pub disk_bytes: u64,
+    /// Bytes that were written, before compression.
+    pub raw_bytes: u64,
+    /// Bytes that were written, as they are on disk.
+    pub written_bytes: u64,
     /// Time spent in writing, of all threads.
     pub write_time: Duration,
 }
@@ -115,6 +121,8 @@ impl SpillStore {
         SpillMetrics {
             files: usage.files.load(Ordering::Relaxed),
             disk_bytes: usage.disk_bytes.load(Ordering::Relaxed),
+            raw_bytes: usage.raw_bytes.load(Ordering::Relaxed),
+            written_bytes: usage.written_bytes.load(Ordering::Relaxed),
             write_time: Duration::from_nanos(usage.write_nanoseconds.load(Ordering::Relaxed)),
         }
     }
@@ -186,9 +194,13 @@ impl SpillStore {
         self.inner.alter_read == Some(number)
     }
 
-    fn add_write_time(&self, time: Duration) {
-        let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        self.inner.usage.write_nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
+    /// Counts a block that was written, from when it was begun.
+    fn add_written(&self, block: &[u8], started: Instant) {
+        let usage = &self.inner.usage;
+        let nanoseconds = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        usage.write_nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
+        usage.raw_bytes.fetch_add(block::raw_bytes(block), Ordering::Relaxed);
+        usage.written_bytes.fetch_add(block.len() as u64, Ordering::Relaxed);
     }
 }
 

@@ -155,7 +155,7 @@ impl FrameWriter {
         self.length.fetch_add(block.len() as u64, Ordering::Relaxed);
         let started = Instant::now();
         self.file.write_all(&block).map_err(|err| Error::io("write", &self.path, err))?;
-        self.store.add_write_time(started.elapsed());
+        self.store.add_written(&block, started);
         self.frame.clear();
         Ok(())
     }

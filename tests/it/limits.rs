@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::support::Place;
+use crate::support::{Place, wait_until};
 
 /// A sort of about 120 MB, which spills under a limit of 128 MB.
 const SORT: &str = "SELECT value, (value * 7919) % 1000003 AS k, repeat('x', 40) AS pad \
@@ -52,13 +52,69 @@ fn rows_stream_through_in_constant_memory() {
     assert!(peak < MOST_BYTES, "{peak} bytes");
 }
 
+/// A join whose build side takes about 400 MB, and the sum of its matches.
+const JOIN: &str = "SELECT count(*), sum(a), sum(length(p)) FROM \
+                    (SELECT value AS a, repeat('x', 100) AS p FROM generate_series(1, 3000000)) \
+                    JOIN (SELECT value * 2 AS b, repeat('y', 100) AS q \
+                          FROM generate_series(1, 3000000)) ON a = b WHERE p <> q";
+
 #[test]
-fn a_join_that_does_not_fit_says_what_to_do() {
+fn a_join_larger_than_memory_keeps_the_process_within_the_limit() {
     let place = Place::new();
-    let sql = "SELECT count(*) FROM \
-               (SELECT value AS a, repeat('x', 100) AS p FROM generate_series(1, 3000000)) JOIN \
-               (SELECT value AS b, repeat('y', 100) AS q FROM generate_series(1, 3000000)) \
-               ON a = b WHERE p <> q";
+    let to_csv = ["--stats", "stats.json", "--format", "csv"];
+    for limit in ["256MB", "400MB"] {
+        let limited = ["query", "--threads", "2", "--memory-limit", limit];
+        let ran = place.run(&[limited.as_slice(), &to_csv, &["-c", JOIN]].concat());
+        let rows = ran.ok();
+        // 1,500,000 even numbers up to 3,000,000.
+        assert_eq!(rows.lines().last(), Some("1500000,2250001500000,150000000"), "{limit}");
+        let peak = stats(&place)["peak_rss_bytes"].as_u64().unwrap();
+        let most = limit.trim_end_matches("MB").parse::<u64>().unwrap() * 1_000_000;
+        assert!(peak <= most, "{peak} bytes with {limit}");
+        assert!(stats(&place)["spilled_bytes"].as_u64().unwrap() > 1 << 20);
+    }
+}
+
+#[test]
+fn temporary_files_are_compressed_as_asked() {
+    let place = Place::new();
+    let mut written = Vec::new();
+    for codec in ["none", "lz4", "zstd"] {
+        let flags = ["--spill-compression", codec, "--stats", "stats.json", "--format", "csv"];
+        let limited = ["query", "--threads", "2", "--memory-limit", "256MB"];
+        let ran = place.run(&[limited.as_slice(), &flags, &["-c", JOIN]].concat());
+        assert!(ran.ok().ends_with("1500000,2250001500000,150000000\n"), "{codec}");
+        let bytes = |name: &str| stats(&place)[name].as_u64().unwrap();
+        assert!(bytes("temporary_files") > 0);
+        written.push(bytes("temporary_written_bytes") * 100 / bytes("temporary_raw_bytes"));
+    }
+    assert!(written[0] >= 100 && written[1] < 50 && written[2] < written[1], "{written:?} %");
+}
+
+#[test]
+fn folders_of_killed_processes_are_removed_by_the_next() {
+    let place = Place::new();
+    let endless = SORT.replace("2000000", "200000000000");
+    let arguments = [TIGHT.as_slice(), &["-c", &endless]].concat();
+    let mut child = place.command(&arguments).spawn().unwrap();
+    wait_until("a temporary file", || place.temporary_bytes() > 0);
+    let folders = || std::fs::read_dir(place.temporary()).unwrap().count();
+    assert_eq!(folders(), 1);
+    // A session beside it leaves it alone.
+    let beside = place.command(&["query", "-c", "SELECT 1"]).output().unwrap();
+    assert!(beside.status.success());
+    assert_eq!(folders(), 1);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(folders(), 1, "a process that is killed cannot clean up");
+    place.run(&["query", "-c", "SELECT 1"]).ok();
+}
+
+#[test]
+fn an_aggregate_that_does_not_fit_says_what_to_do() {
+    let place = Place::new();
+    let sql = "SELECT array_length(array_agg(repeat('x', 100) || value)) \
+               FROM generate_series(1, 3000000)";
     let ran = place.run(&["query", "--threads", "2", "--memory-limit", "64MB", "-c", sql]);
     ran.fails(4, &["out of resources: ", "memory", "hint: raise --memory-limit"]);
 }
