@@ -11,7 +11,7 @@ use datafusion::error::Result;
 /// Bytes that the rows of a batch need in memory. Buffers that it shares with others, or of which it
 /// uses a part, count by that part.
 pub(crate) fn logical_bytes(batch: &RecordBatch) -> usize {
-    batch.columns().iter().map(|column| column_bytes(column)).sum()
+    batch.columns().iter().map(column_bytes).sum()
 }
 
 fn column_bytes(column: &ArrayRef) -> usize {
@@ -45,7 +45,7 @@ fn long_bytes<T: ByteViewType + ?Sized>(column: &GenericByteViewArray<T>) -> usi
 
 /// The same rows, without the bytes of other rows that strings may hold on to.
 pub(crate) fn compacted(batch: RecordBatch) -> RecordBatch {
-    if !batch.columns().iter().any(|column| is_sparse(column)) {
+    if !batch.columns().iter().any(is_sparse) {
         return batch;
     }
     let columns = batch.columns().iter().map(compacted_column).collect();

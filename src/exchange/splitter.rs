@@ -54,6 +54,14 @@ pub(crate) struct Split {
     pub(crate) had_null: bool,
 }
 
+impl Split {
+    /// A batch whose rows are all in one bucket.
+    pub(crate) fn whole(batch: RecordBatch) -> Self {
+        let all = 0..batch.num_rows();
+        Split { batch, ranges: std::iter::once(all).collect(), had_null: false }
+    }
+}
+
 impl Splitter {
     /// Splits by `keys` into `buckets`, a power of two, with the bits of `level`.
     pub(crate) fn new(

@@ -582,7 +582,7 @@ fn most_bytes(knobs: &Knobs, level: u32, schema: &SchemaRef) -> usize {
 fn split(splitter: Option<&Splitter>, batch: RecordBatch) -> Result<Split> {
     match splitter {
         Some(splitter) => splitter.split(&batch),
-        None => Ok(Split { ranges: vec![0..batch.num_rows()], batch, had_null: false }),
+        None => Ok(Split::whole(batch)),
     }
 }
 

@@ -268,7 +268,7 @@ fn outputs_that_cannot_be_written() {
 }
 
 #[test]
-fn statistics_have_five_keys() {
+fn statistics_have_their_keys() {
     let place = Place::new();
     let lines: String = (0..1000).map(|n| format!("{n},x\n")).collect();
     place.write("a.csv", format!("n,t\n{lines}"));
@@ -277,7 +277,17 @@ fn statistics_have_five_keys() {
     let stats: serde_json::Value = serde_json::from_str(&place.read("stats.json")).unwrap();
     let mut keys: Vec<&String> = stats.as_object().unwrap().keys().collect();
     keys.sort();
-    let expected = ["bytes_read", "elapsed_ms", "peak_rss_bytes", "rows", "spilled_bytes"];
+    let expected = [
+        "bytes_read",
+        "elapsed_ms",
+        "peak_rss_bytes",
+        "rows",
+        "spilled_bytes",
+        "temporary_files",
+        "temporary_raw_bytes",
+        "temporary_write_ms",
+        "temporary_written_bytes",
+    ];
     assert_eq!(keys, expected);
     assert_eq!(stats["rows"], 1010);
     assert_eq!(stats["bytes_read"], 2 * place.size("a.csv"));
