@@ -9,11 +9,11 @@ use tokio::task::JoinSet;
 use crate::error::{Error, ErrorKind, Result};
 
 /// How long a query that is stopped may take to drop what it holds.
-const LONGEST_STOP: Duration = Duration::from_millis(250);
+const LONGEST_STOP: Duration = Duration::from_millis(150);
 
 /// Runs `work` as a task of `workers` until it ends, the user interrupts it or the time is over. When
 /// it is stopped, everything it held (streams, writers, temporary files) is dropped before this
-/// returns, unless that takes longer than a quarter of a second.
+/// returns, unless that takes longer than [`LONGEST_STOP`].
 pub(super) async fn interruptible<T: Send + 'static>(
     workers: &Handle,
     timeout: Option<Duration>,

@@ -74,7 +74,7 @@ where
     F: Future<Output = Result<()>>,
 {
     /// How long tasks and threads that are inside a call may take to end.
-    const LONGEST_SHUTDOWN: Duration = Duration::from_millis(250);
+    const LONGEST_SHUTDOWN: Duration = Duration::from_millis(150);
     let start = || -> Result<(Session, Runtime, Runtime)> {
         let options = run.session_options()?;
         let failed = |err| Error::internal(format!("could not start threads: {err}"));

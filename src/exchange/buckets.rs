@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use arrow::array::RecordBatch;
+use arrow::array::{RecordBatch, UInt32Array};
+use arrow::compute::take_record_batch;
 use arrow::datatypes::SchemaRef;
 use datafusion::error::Result;
 use datafusion::execution::SendableRecordBatchStream;
@@ -43,6 +44,8 @@ pub(crate) struct Buckets {
     held_bytes: AtomicUsize,
     /// Nothing is added or spilled any more.
     is_final: AtomicBool,
+    /// Held while another's request for memory is served.
+    reclaiming: Mutex<()>,
     metrics: SpillMetrics,
 }
 
@@ -96,6 +99,7 @@ impl Buckets {
             row_bytes: 0,
             held_bytes: AtomicUsize::new(0),
             is_final: AtomicBool::new(false),
+            reclaiming: Mutex::new(()),
             metrics,
         }
     }
@@ -139,7 +143,11 @@ impl Buckets {
         let bytes = logical_bytes(&split.batch);
         for (number, range) in split.ranges.iter().enumerate() {
             if !range.is_empty() && wanted(number) {
-                let piece = split.batch.slice(range.start, range.len());
+                let mut piece = split.batch.slice(range.start, range.len());
+                if range.len() * 2 * split.ranges.len() < rows {
+                    // A few rows of many would keep all of them in memory until their block is full.
+                    piece = owned(&piece)?;
+                }
                 // Exact enough, where looking at each piece would cost more than splitting.
                 self.add_piece(number, piece, bytes * range.len() / rows).await?;
             }
@@ -149,10 +157,15 @@ impl Buckets {
 
     async fn add_piece(&self, number: usize, piece: RecordBatch, bytes: usize) -> Result<()> {
         let held_bytes = bytes + piece.num_rows() * self.row_bytes;
-        while !self.buckets[number].lock().is_spilled && !self.reserve(held_bytes) {
+        let mut reserved = 0;
+        while !self.is_spilled(number) {
+            if self.reserve(held_bytes) {
+                reserved = held_bytes;
+                break;
+            }
             if !self.spill_largest().await? {
-                // There is no room for even this, so it is the first of its bucket on disk.
-                self.buckets[number].lock().is_spilled = true;
+                // There is no room for even this: it follows its bucket to disk.
+                self.spill(number).await?;
             }
         }
         let (pieces, pieces_bytes, is_spilled) = {
@@ -163,7 +176,10 @@ impl Buckets {
             bucket.pieces_bytes += bytes;
             // Blocks in the making of spilled buckets are counted by who made the buckets.
             if !bucket.is_spilled {
-                bucket.memory_bytes += held_bytes;
+                bucket.memory_bytes += reserved;
+            } else if reserved > 0 {
+                self.held_bytes.fetch_sub(reserved, Ordering::Relaxed);
+                self.memory.shrink(reserved);
             }
             if bucket.pieces_bytes < self.block_bytes {
                 return Ok(());
@@ -229,22 +245,35 @@ impl Buckets {
     }
 
     /// Marks a bucket as spilled and gives what is to be written, with its size.
-    fn take(&self, number: usize) -> Option<(Vec<RecordBatch>, usize)> {
-        let mut bucket = self.buckets[number].try_lock()?;
-        if bucket.is_spilled {
-            return None;
-        }
+    fn take(&self, number: usize) -> (Vec<RecordBatch>, usize) {
+        let mut bucket = self.buckets[number].lock();
         bucket.is_spilled = true;
         // Pieces stay; they become the first block of what follows.
         let bytes = bucket.bytes.saturating_sub(bucket.pieces_bytes);
-        Some((std::mem::take(&mut bucket.batches), bytes))
+        (std::mem::take(&mut bucket.batches), bytes)
     }
 
-    /// Gives back the memory of a bucket that was written.
-    fn release(&self, number: usize) {
-        let bytes = std::mem::take(&mut self.buckets[number].lock().memory_bytes);
+    /// Gives back the memory of a bucket that was written, but for what is `kept`.
+    fn release(&self, number: usize, kept: usize) {
+        let bytes = {
+            let mut bucket = self.buckets[number].lock();
+            let bytes = bucket.memory_bytes.saturating_sub(kept);
+            bucket.memory_bytes -= bytes;
+            bytes
+        };
         self.held_bytes.fetch_sub(bytes, Ordering::Relaxed);
-        self.memory.shrink(bytes.min(self.memory.size()));
+        self.memory.shrink(bytes);
+    }
+
+    /// Writes a bucket to disk.
+    async fn spill(&self, number: usize) -> Result<()> {
+        let (batches, bytes) = self.take(number);
+        let each = bytes / batches.len().max(1);
+        for batch in batches {
+            self.write(number, batch, each).await?;
+        }
+        self.release(number, 0);
+        Ok(())
     }
 
     /// Writes the largest bucket to disk; `false` if there is none in memory.
@@ -253,17 +282,14 @@ impl Buckets {
     /// Those of writing a temporary file.
     pub(crate) async fn spill_largest(&self) -> Result<bool> {
         let Some(number) = self.largest() else { return Ok(false) };
-        let Some((batches, bytes)) = self.take(number) else { return Ok(true) };
-        let each = bytes / batches.len().max(1);
-        for batch in batches {
-            self.write(number, batch, each).await?;
-        }
-        self.release(number);
+        self.spill(number).await?;
         Ok(true)
     }
 
     /// Says that all rows were added. What is in memory now stays there.
     pub(crate) fn finish(&self) {
+        // Waits for what is being written for the sake of another.
+        let _idle = self.reclaiming.lock();
         self.is_final.store(true, Ordering::Release);
     }
 
@@ -306,23 +332,41 @@ impl Buckets {
 
 impl Reclaim for Buckets {
     fn reclaim(&self, bytes: usize) -> usize {
-        let before = self.memory.size();
-        while before.saturating_sub(self.memory.size()) < bytes {
+        /// The caller's thread is busy for as long as this takes.
+        const MOST_BYTES: usize = 32 << 20;
+        let Some(_alone) = self.reclaiming.try_lock() else { return 0 };
+        let mut given = 0;
+        while given < bytes.min(MOST_BYTES) {
             let Some(number) = self.largest() else { break };
-            let Some((batches, size)) = self.take(number) else { break };
+            let held = self.buckets[number].lock().memory_bytes;
+            let (batches, size) = self.take(number);
             let each = size / batches.len().max(1);
+            let mut kept = 0;
             for batch in batches {
                 // What cannot be written now is kept, to be written with what follows: the error
                 // belongs to this query, not to the one that asks for memory.
                 match self.file().and_then(|file| Ok(file.append_now(&batch, each)?)) {
                     Ok(range) => self.written(number, range),
-                    Err(_) => self.buckets[number].lock().pieces.push(batch),
+                    Err(_) => {
+                        kept += each + batch.num_rows() * self.row_bytes;
+                        self.buckets[number].lock().pieces.push(batch);
+                    }
                 }
             }
-            self.release(number);
+            self.release(number, kept);
+            given += held.saturating_sub(kept);
+            if kept > 0 {
+                break;
+            }
         }
-        before.saturating_sub(self.memory.size())
+        given
     }
+}
+
+/// The same rows in buffers of their own.
+fn owned(batch: &RecordBatch) -> Result<RecordBatch> {
+    let all = UInt32Array::from_iter_values(0..batch.num_rows() as u32);
+    Ok(compacted(take_record_batch(batch, &all)?))
 }
 
 impl Contents {

@@ -83,7 +83,9 @@ impl SpillingJoinExec {
         let Some(kernel) = Kernel::of(plan)? else { return Ok(None) };
         let plan = kernel.plan();
         let mut equivalences = plan.equivalence_properties().clone();
+        // Every output has rows of all partitions of the inputs.
         equivalences.clear_orderings();
+        equivalences.clear_per_partition_constants();
         let partitions = plan.children()[1].output_partitioning().partition_count();
         let properties = Arc::new(PlanProperties::new(
             equivalences,

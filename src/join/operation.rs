@@ -14,7 +14,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{FieldRef, SchemaRef};
@@ -127,6 +127,7 @@ pub(super) fn start(
         most_bytes: most_bytes(&context.resources.knobs, origin.level, &builds[0].schema()),
         stage: Mutex::new(Stage::Whole(Vec::new())),
         bytes: AtomicUsize::new(0),
+        bucket_count: OnceLock::new(),
         is_asked: AtomicBool::new(false),
     });
     let reclaim: Weak<dyn Reclaim> = Arc::downgrade(&(Arc::clone(&collector) as Arc<dyn Reclaim>));
@@ -244,6 +245,8 @@ struct Collector {
     bytes: AtomicUsize,
     /// Most bytes that may be kept in memory, whatever is free.
     most_bytes: usize,
+    /// Decided once: both sides must be split alike, and free memory changes.
+    bucket_count: OnceLock<usize>,
     /// Whether another needs memory more than we do.
     is_asked: AtomicBool,
 }
@@ -303,13 +306,15 @@ impl Collector {
 
     /// As many buckets as are likely to be small enough each.
     fn bucket_count(&self) -> usize {
-        let resources = &self.context.resources;
-        if let Some(buckets) = resources.knobs.buckets {
-            return buckets.next_power_of_two().min(MAX_BUCKETS);
-        }
-        let Some(bytes) = self.origin.build_bytes else { return MAX_BUCKETS };
-        let each = (resources.governor.free_bytes() / 8).max(LEAST_CHUNK_BYTES);
-        (bytes / each + 1).next_power_of_two().clamp(4, MAX_BUCKETS)
+        *self.bucket_count.get_or_init(|| {
+            let resources = &self.context.resources;
+            if let Some(buckets) = resources.knobs.buckets {
+                return buckets.next_power_of_two().min(MAX_BUCKETS);
+            }
+            let Some(bytes) = self.origin.build_bytes else { return MAX_BUCKETS };
+            let each = (resources.governor.free_bytes() / 8).max(LEAST_CHUNK_BYTES);
+            (bytes / each + 1).next_power_of_two().clamp(4, MAX_BUCKETS)
+        })
     }
 
     /// Bytes that are put together before they are written.
@@ -379,12 +384,12 @@ impl Collector {
             // match nothing when all probe rows were seen.
             let all = splitter.is_none() || self.kernel.is_null_aware();
             let buckets = Arc::new(buckets.with_spilled(|_| all));
+            // From here on the buckets take memory themselves, and for blocks in the making.
+            self.memory.free();
+            self.memory.grow(self.staging_bytes(&buckets));
             *stage = Stage::Split(Arc::clone(&buckets));
             (buckets, batches)
         };
-        // From here on the buckets take memory themselves, and for blocks in the making.
-        self.memory.free();
-        self.memory.grow(self.staging_bytes(&buckets));
         for batch in batches {
             buckets.add(&split(splitter, batch)?, |_| true).await?;
         }
@@ -641,7 +646,8 @@ impl OnDisk {
         if self.splitter.is_none() {
             let build = self.build.contents(0);
             let probe = self.probe.contents(0);
-            return chunks(&operation.context, &self.kernel, build, probe);
+            let outputs = self.probes.len();
+            return chunks(&operation.context, &self.kernel, outputs, build, probe);
         }
         let is_null_aware = operation.kernel.is_null_aware();
         if is_null_aware && self.saw_probe_nulls.load(Ordering::Relaxed) {
@@ -666,10 +672,11 @@ impl OnDisk {
     }
 }
 
-/// The join of two sides in chunks of one of them.
+/// The join of two sides in chunks of one of them, of which each output takes one at a time.
 fn chunks(
     context: &Context,
     kernel: &Kernel,
+    outputs: usize,
     build: Contents,
     probe: Contents,
 ) -> Result<VecDeque<Work>> {
@@ -699,11 +706,15 @@ fn chunks(
     let knobs = &context.resources.knobs;
     let chunk_bytes = match knobs.join_build_bytes {
         Some(bytes) => usize::try_from(bytes).unwrap_or(usize::MAX).max(1),
-        None => (context.resources.governor.free_bytes() / 4).max(LEAST_CHUNK_BYTES),
+        None => {
+            let free = context.resources.governor.free_bytes();
+            (free / (2 * outputs).max(4)).max(LEAST_CHUNK_BYTES)
+        }
     };
     let mut work = VecDeque::new();
     for (kernel, build, probe) in joins {
-        for build in build.chunks(chunk_bytes) {
+        let most = most_bytes(&Knobs::default(), 0, &build.schema);
+        for build in build.chunks(chunk_bytes.min(most)) {
             if build.rows > 0 {
                 let (kernel, probe) = (kernel.clone(), probe.clone());
                 work.push_back(Work::Chunk { kernel, build, probe });

@@ -36,8 +36,11 @@ impl Folder {
             #[cfg(unix)]
             builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
             let folder = builder.tempdir_in(parent)?;
-            let lock = File::create_new(folder.path().join(LOCK))?;
+            // Locked before it has its name, or another session could find it without a lock.
+            let unnamed = folder.path().join("unnamed");
+            let lock = File::create_new(&unnamed)?;
             lock.lock()?;
+            fs::rename(&unnamed, folder.path().join(LOCK))?;
             Ok(Folder { folder, _lock: lock })
         };
         create().map_err(|err| {
