@@ -338,7 +338,9 @@ impl Collector {
     async fn collect(self: Arc<Self>, mut stream: SendableRecordBatchStream) -> Result<()> {
         let splitter = self.splitters().map(|(build, _)| build);
         while let Some(batch) = stream.try_next().await? {
-            self.context.metrics.build_rows.add(batch.num_rows());
+            if self.origin.level == 0 {
+                self.context.metrics.build_rows.add(batch.num_rows());
+            }
             if batch.num_rows() > 0 {
                 self.add(compacted(batch), splitter.as_ref()).await?;
             }

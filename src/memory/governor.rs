@@ -140,9 +140,8 @@ impl Governor {
             None => limit - unreported_bytes(limit),
             Some(gauge) => {
                 let unreserved = gauge.used_bytes().saturating_sub(reserved);
-                limit.saturating_sub(
-                    unreserved.max(MIN_UNRESERVED_BYTES.min(limit / 4)) + slack(limit),
-                )
+                let unreserved = unreserved.max(MIN_UNRESERVED_BYTES.min(limit / 4));
+                limit.saturating_sub(unreserved + slack(limit)).max(least_room(limit))
             }
         }
     }
@@ -190,6 +189,7 @@ impl Governor {
         let full = self.is_full(bytes);
         let mut holders = self.holders();
         let room = self.room_bytes(holders.total_bytes);
+        let full = full && holders.total_bytes + bytes > least_room(self.limit_bytes());
         let allowed = holders.allows(consumer, reservation.size(), bytes, room, full);
         if allowed {
             holders.add(consumer, bytes);
@@ -204,6 +204,12 @@ const MIN_UNRESERVED_BYTES: usize = 64 << 20;
 /// What is kept free below a limit, for what happens between two measurements.
 fn slack(limit_bytes: usize) -> usize {
     (limit_bytes / 16).max(8 << 20)
+}
+
+/// What operators may always have, however much is in use that is not reserved: sorts fail with less,
+/// which helps nobody.
+fn least_room(limit_bytes: usize) -> usize {
+    limit_bytes / 3
 }
 
 /// What is kept back for what operators do not report, where nothing measures it.

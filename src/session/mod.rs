@@ -243,8 +243,10 @@ impl Session {
         }
         let limits = self.limits();
         let state = self.context().state_ref();
-        state.write().config_mut().options_mut().execution.sort_spill_reservation_bytes =
-            merge_reservation_bytes(&limits);
+        let mut state = state.write();
+        let execution = &mut state.config_mut().options_mut().execution;
+        execution.sort_spill_reservation_bytes = merge_reservation_bytes(&limits);
+        execution.parquet.max_row_group_size = row_group_rows(&limits);
         Ok(())
     }
 
