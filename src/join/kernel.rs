@@ -144,6 +144,11 @@ impl Kernel {
         if self.is_swapped { Side::Right } else { Side::Left }
     }
 
+    /// The same join with its sides turned round.
+    pub(super) fn turned(&self) -> Self {
+        Kernel { is_swapped: !self.is_swapped, ..self.clone() }
+    }
+
     /// The same join with this side built.
     pub(super) fn building(&self, side: Side) -> Self {
         Kernel { is_swapped: side == Side::Right, ..self.clone() }

@@ -688,13 +688,7 @@ fn chunks(
     };
     let joins = match kernel.divisible() {
         Divisible::Either if build.bytes <= probe.bytes => vec![(kernel.clone(), build, probe)],
-        Divisible::Either => {
-            let side = match kernel.build_side() {
-                Side::Left => Side::Right,
-                Side::Right => Side::Left,
-            };
-            vec![(kernel.building(side), probe, build)]
-        }
+        Divisible::Either => vec![(kernel.turned(), probe, build)],
         Divisible::Only(side) => {
             let (build, probe) = sides(side);
             vec![(kernel.building(side), build, probe)]
@@ -793,7 +787,7 @@ impl Operation {
 
     fn part(&self, on_disk: &OnDisk, work: Work) -> Batches {
         let context = &self.context;
-        let (build, probe) = match work {
+        let (mut build, mut probe) = match work {
             Work::Pair { build, probe } => (build, probe),
             Work::Chunk { kernel, build, probe } => {
                 context.metrics.chunks.add(1);
@@ -802,12 +796,8 @@ impl Operation {
         };
         context.metrics.pairs.add(1);
         let mut kernel = on_disk.kernel.clone();
-        let (mut build, mut probe) = (build, probe);
         if build.bytes as f64 > probe.bytes as f64 * SWAP_RATIO {
-            kernel = kernel.building(match kernel.build_side() {
-                Side::Left => Side::Right,
-                Side::Right => Side::Left,
-            });
+            kernel = kernel.turned();
             std::mem::swap(&mut build, &mut probe);
         }
         let knobs = &context.resources.knobs;

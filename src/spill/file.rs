@@ -9,12 +9,11 @@ use std::time::Instant;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use datafusion::common::runtime::SpawnedTask;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{StreamExt, stream};
 
-use super::{SpillStore, block};
+use super::{SpillStore, block, off_thread};
 use crate::error::{Error, Result};
 
 /// Blocks that are read before they are asked for.
@@ -85,11 +84,7 @@ impl SpillFile {
         let block = block::encode(batch, self.inner.store.inner.compression)?;
         let (rows, inner) = (batch.num_rows(), Arc::clone(&self.inner));
         let (offset, stored_bytes) =
-            SpawnedTask::spawn_blocking(move || Ok((inner.write(&block)?, block.len())))
-                .join_unwind()
-                .await
-                .map_err(|err| Error::internal(format!("a task was lost: {err}")))
-                .flatten()?;
+            off_thread(move || Ok((inner.write(&block)?, block.len()))).await?;
         Ok(BlockRange { offset, stored_bytes, rows, memory_bytes })
     }
 
@@ -110,14 +105,7 @@ impl SpillFile {
         let batches = stream::iter(blocks)
             .map(move |range| {
                 let inner = Arc::clone(&inner);
-                async move {
-                    SpawnedTask::spawn_blocking(move || inner.read(range))
-                        .join_unwind()
-                        .await
-                        .map_err(|err| Error::internal(format!("a task was lost: {err}")))
-                        .flatten()
-                        .map_err(Into::into)
-                }
+                async move { Ok(off_thread(move || inner.read(range)).await?) }
             })
             .buffered(READ_AHEAD);
         Box::pin(RecordBatchStreamAdapter::new(Arc::clone(self.schema()), batches))

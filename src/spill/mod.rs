@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use datafusion::common::runtime::SpawnedTask;
 use parking_lot::Mutex;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -202,6 +203,19 @@ impl SpillStore {
         usage.raw_bytes.fetch_add(block::raw_bytes(block), Ordering::Relaxed);
         usage.written_bytes.fetch_add(block.len() as u64, Ordering::Relaxed);
     }
+}
+
+/// Does work that waits for a disk on a thread for it.
+async fn off_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    ended(SpawnedTask::spawn_blocking(work)).await
+}
+
+/// What a task gave.
+async fn ended<T: Send + 'static>(task: SpawnedTask<Result<T>>) -> Result<T> {
+    let lost = |err| Error::internal(format!("a task was lost: {err}"));
+    task.join_unwind().await.map_err(lost).flatten()
 }
 
 /// The error of a file whose content is not what was written.

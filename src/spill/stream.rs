@@ -17,7 +17,7 @@ use datafusion::error::Result as DataFusionResult;
 use datafusion::execution::{SpillFile, SpillWriter, TempFileFactory};
 use futures::{Stream, StreamExt, stream};
 
-use super::{SpillStore, block, file};
+use super::{SpillStore, block, ended, file};
 use crate::error::{Error, Result};
 use crate::session::SpillCompression;
 
@@ -68,12 +68,7 @@ impl SpillFile for StreamFile {
         let first = SpawnedTask::spawn_blocking(move || frames.next());
         Ok(stream::try_unfold(Some(first), |reading| async {
             let Some(reading) = reading else { return Ok(None) };
-            let read = reading
-                .join_unwind()
-                .await
-                .map_err(|err| Error::internal(format!("a task was lost: {err}")))
-                .flatten()?;
-            let Some((frame, frames)) = read else { return Ok(None) };
+            let Some((frame, frames)) = ended(reading).await? else { return Ok(None) };
             Ok(Some((frame, Some(SpawnedTask::spawn_blocking(move || frames.next())))))
         })
         .boxed())
