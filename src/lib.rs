@@ -32,6 +32,7 @@ mod exchange;
 pub mod frame;
 pub mod generate;
 mod join;
+mod kernel;
 mod memory;
 pub mod output;
 mod scan;

@@ -4,10 +4,8 @@
 //!   that puts it in place of DataFusion's joins
 //! - `operation`: the algorithm
 //! - `kernel`: the join of two inputs in memory, which is DataFusion's
-//! - `leaf`: streams as inputs of a kernel
 
 mod kernel;
-mod leaf;
 mod operation;
 
 use std::fmt;
@@ -18,7 +16,6 @@ use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, Tr
 use datafusion::common::{Statistics, internal_err};
 use datafusion::error::Result;
 use datafusion::execution::memory_pool::UnboundedMemoryPool;
-use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
@@ -39,6 +36,7 @@ use datafusion::physical_plan::{
 use futures::StreamExt;
 use parking_lot::Mutex;
 
+use crate::kernel::context_with_pool;
 use crate::session::Resources;
 use kernel::Kernel;
 use operation::{Context, Metrics, Origin};
@@ -118,22 +116,10 @@ impl SpillingJoinExec {
 
     /// Begins the join; gives its outputs.
     fn start(&self, context: &Arc<TaskContext>) -> Result<Vec<Option<SendableRecordBatchStream>>> {
-        let runtime = RuntimeEnvBuilder::from_runtime_env(&context.runtime_env())
-            .with_memory_pool(Arc::new(UnboundedMemoryPool::default()))
-            .build_arc()?;
-        let task = TaskContext::new(
-            context.task_id(),
-            context.session_id(),
-            context.session_config().clone(),
-            context.scalar_functions().clone(),
-            context.higher_order_functions().clone(),
-            context.aggregate_functions().clone(),
-            context.window_functions().clone(),
-            runtime,
-        );
+        let task = context_with_pool(context, Arc::new(UnboundedMemoryPool::default()))?;
         let counter = |name| MetricBuilder::new(&self.metrics).global_counter(name);
         let shared = Arc::new(Context {
-            task: Arc::new(task),
+            task,
             pool: Arc::clone(context.memory_pool()),
             resources: Resources::of(context)?,
             schema: self.schema(),

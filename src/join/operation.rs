@@ -33,11 +33,11 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use super::kernel::{Divisible, Kernel, Side};
-use super::leaf::Leaf;
 use crate::exchange::{
     BLOCK_BYTES, Buckets, Contents, MAX_BUCKETS, MAX_LEVEL, Nulls, Split, Splitter, compacted,
     concat, logical_bytes,
 };
+use crate::kernel::{Leaf, until_error};
 use crate::memory::{JOIN_CONSUMER, Reclaim, WaitingJoin};
 use crate::session::{Knobs, Resources};
 
@@ -152,19 +152,6 @@ pub(super) fn start(
             Box::pin(RecordBatchStreamAdapter::new(schema, until_error(output))) as _
         })
         .collect()
-}
-
-/// Ends a stream at its first error.
-fn until_error(
-    stream: impl futures::Stream<Item = Result<RecordBatch>> + Send + 'static,
-) -> impl futures::Stream<Item = Result<RecordBatch>> + Send + 'static {
-    stream::unfold(Some(stream.boxed()), |stream| async {
-        let mut stream = stream?;
-        match stream.next().await? {
-            Ok(batch) => Some((Ok(batch), Some(stream))),
-            Err(err) => Some((Err(err), None)),
-        }
-    })
 }
 
 /// Lets all outputs through when each has seen its probe rows, or was dropped.

@@ -21,7 +21,7 @@ use parking_lot::Mutex;
 
 /// Gives each partition the stream it was made with, once.
 #[derive(Debug)]
-pub(super) struct Leaf {
+pub(crate) struct Leaf {
     streams: Streams,
     properties: Arc<PlanProperties>,
     /// Expressions that what is read here will be filtered by.
@@ -37,7 +37,7 @@ impl fmt::Debug for Streams {
 }
 
 impl Leaf {
-    pub(super) fn new(schema: SchemaRef, streams: Vec<SendableRecordBatchStream>) -> Self {
+    pub(crate) fn new(schema: SchemaRef, streams: Vec<SendableRecordBatchStream>) -> Self {
         let properties = Arc::new(PlanProperties::new(
             EquivalenceProperties::new(schema),
             Partitioning::UnknownPartitioning(streams.len()),
@@ -49,7 +49,7 @@ impl Leaf {
     }
 
     /// One partition of one batch.
-    pub(super) fn of_batch(batch: RecordBatch) -> Self {
+    pub(crate) fn of_batch(batch: RecordBatch) -> Self {
         let schema = batch.schema();
         let batches = stream::iter((batch.num_rows() > 0).then_some(Ok(batch)));
         let stream = RecordBatchStreamAdapter::new(Arc::clone(&schema), batches);
@@ -58,7 +58,7 @@ impl Leaf {
 
     /// Gives no more than so many rows at once. A join works on a batch without a pause, so this is
     /// how it is made to pause where each row matches many.
-    pub(super) fn with_rows(self, rows: usize) -> Self {
+    pub(crate) fn with_rows(self, rows: usize) -> Self {
         let schema = self.schema();
         {
             let mut streams = self.streams.0.lock();
@@ -79,8 +79,8 @@ impl Leaf {
         self
     }
 
-    /// Says that what is read here is filtered by `expression`, so that the join keeps it up.
-    pub(super) fn with_expression(mut self, expression: Arc<dyn PhysicalExpr>) -> Self {
+    /// Says that what is read here is filtered by `expression`, so that the operator keeps it up.
+    pub(crate) fn with_expression(mut self, expression: Arc<dyn PhysicalExpr>) -> Self {
         self.expressions.push(expression);
         self
     }
