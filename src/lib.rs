@@ -37,6 +37,7 @@ mod memory;
 pub mod output;
 mod scan;
 pub mod session;
+mod sort;
 mod spill;
 mod sql;
 

@@ -15,7 +15,7 @@ use futures::{StreamExt, stream};
 use parking_lot::Mutex;
 
 use super::{Split, compacted, concat, logical_bytes};
-use crate::memory::Reclaim;
+use crate::memory::{Reclaim, Reclaimed};
 use crate::spill::{BlockRange, SpillFile, SpillStore};
 
 /// Rows of a bucket are put together until they have this size, then written or kept as one batch.
@@ -331,10 +331,10 @@ impl Buckets {
 }
 
 impl Reclaim for Buckets {
-    fn reclaim(&self, bytes: usize) -> usize {
+    fn reclaim(&self, bytes: usize) -> Reclaimed {
         /// The caller's thread is busy for as long as this takes.
         const MOST_BYTES: usize = 32 << 20;
-        let Some(_alone) = self.reclaiming.try_lock() else { return 0 };
+        let Some(_alone) = self.reclaiming.try_lock() else { return Reclaimed::Nothing };
         let mut given = 0;
         while given < bytes.min(MOST_BYTES) {
             let Some(number) = self.largest() else { break };
@@ -359,7 +359,7 @@ impl Reclaim for Buckets {
                 break;
             }
         }
-        given
+        if given > 0 { Reclaimed::Bytes(given) } else { Reclaimed::Nothing }
     }
 }
 
@@ -529,13 +529,17 @@ mod tests {
         case.fill(&buckets, |number| {
             if number % 10 == 9 {
                 let before = case.memory.size();
-                assert!(buckets.reclaim(20 << 10) >= 20 << 10);
+                let reclaimed = buckets.reclaim(20 << 10);
+                assert!(
+                    matches!(reclaimed, Reclaimed::Bytes(bytes) if bytes >= 20 << 10),
+                    "{reclaimed:?}"
+                );
                 assert!(case.memory.size() < before);
             }
         })
         .await;
         buckets.finish();
-        assert_eq!(buckets.reclaim(1), 0, "what is finished stays");
+        assert_eq!(buckets.reclaim(1), Reclaimed::Nothing, "what is finished stays");
         assert_eq!(rows(&buckets).await, (0..20_000).collect::<Vec<_>>());
     }
 }

@@ -30,13 +30,13 @@ use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
-    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties,
-    Partitioning, PlanProperties, ReplaceChildrenOptions,
+    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning,
+    PlanProperties, ReplaceChildrenOptions,
 };
 use futures::StreamExt;
 use parking_lot::Mutex;
 
-use crate::kernel::context_with_pool;
+use crate::kernel::{context_with_pool, recomputed};
 use crate::session::Resources;
 use kernel::Kernel;
 use operation::{Context, Metrics, Origin};
@@ -166,10 +166,6 @@ fn displayed(plan: &Arc<dyn ExecutionPlan>, kind: DisplayFormatType) -> String {
         }
     }
     Shown(plan, kind).to_string()
-}
-
-fn recomputed() -> ReplaceChildrenOptions {
-    ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute)
 }
 
 impl ExecutionPlan for SpillingJoinExec {

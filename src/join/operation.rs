@@ -38,7 +38,7 @@ use crate::exchange::{
     concat, logical_bytes,
 };
 use crate::kernel::{Leaf, until_error};
-use crate::memory::{JOIN_CONSUMER, Reclaim, WaitingJoin};
+use crate::memory::{Asked, JOIN_CONSUMER, Reclaim, Reclaimed, WaitingJoin};
 use crate::session::{Knobs, Resources};
 
 /// A pair of buckets whose build side is this much of all rows is not split again: most of its rows
@@ -128,7 +128,7 @@ pub(super) fn start(
         stage: Mutex::new(Stage::Whole(Vec::new())),
         bytes: AtomicUsize::new(0),
         bucket_count: OnceLock::new(),
-        is_asked: AtomicBool::new(false),
+        asked: Asked::default(),
     });
     let reclaim: Weak<dyn Reclaim> = Arc::downgrade(&(Arc::clone(&collector) as Arc<dyn Reclaim>));
     governor.register_reclaim(memory.consumer(), reclaim);
@@ -235,7 +235,7 @@ struct Collector {
     /// Decided once: both sides must be split alike, and free memory changes.
     bucket_count: OnceLock<usize>,
     /// Whether another needs memory more than we do.
-    is_asked: AtomicBool,
+    asked: Asked,
 }
 
 enum Stage {
@@ -257,7 +257,7 @@ impl Collector {
     /// Whether `bytes` and `rows` more can be kept in memory.
     fn fits(&self, bytes: usize, rows: usize) -> bool {
         let total = self.bytes.load(Ordering::Relaxed) + bytes;
-        if total > self.most_bytes || self.is_asked.load(Ordering::Relaxed) {
+        if total > self.most_bytes || self.asked.take() {
             return false;
         }
         let needed = bytes + rows * self.row_bytes();
@@ -543,8 +543,8 @@ impl Collector {
 }
 
 impl Reclaim for Collector {
-    fn reclaim(&self, bytes: usize) -> usize {
-        let Some(stage) = self.stage.try_lock() else { return 0 };
+    fn reclaim(&self, bytes: usize) -> Reclaimed {
+        let Some(stage) = self.stage.try_lock() else { return Reclaimed::Nothing };
         match &*stage {
             Stage::Split(buckets) => {
                 let buckets = Arc::clone(buckets);
@@ -552,10 +552,7 @@ impl Reclaim for Collector {
                 buckets.reclaim(bytes)
             }
             // Splitting takes too long to be done here: the next batch leads to it.
-            Stage::Whole(_) => {
-                self.is_asked.store(true, Ordering::Relaxed);
-                0
-            }
+            Stage::Whole(_) => self.asked.reclaim(bytes),
         }
     }
 }

@@ -13,6 +13,7 @@ use datafusion::error::Result;
 use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::MemoryPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::physical_plan::{ChildrenPropertiesMode, ReplaceChildrenOptions};
 use futures::{StreamExt, stream};
 
 pub(crate) use leaf::Leaf;
@@ -38,6 +39,11 @@ pub(crate) fn context_with_pool(
         context.window_functions().clone(),
         runtime,
     )))
+}
+
+/// To give a node other children, whose properties differ.
+pub(crate) fn recomputed() -> ReplaceChildrenOptions {
+    ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute)
 }
 
 /// Ends a stream at its first error.

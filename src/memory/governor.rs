@@ -22,7 +22,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use datafusion::common::resources_datafusion_err;
@@ -58,9 +58,38 @@ const MIN_SHARE_BYTES: usize = 4 << 20;
 
 /// Something that holds memory and can write it out when another needs it.
 pub(crate) trait Reclaim: Send + Sync {
-    /// Gives back at least `bytes` if it can, and says how much it gave. Called on the thread of
-    /// the one who needs it, so it must not wait for a lock: it gives nothing instead.
-    fn reclaim(&self, bytes: usize) -> usize;
+    /// Gives back at least `bytes` if it can. Called on the thread of the one who needs it, so it
+    /// must not wait for a lock: it gives nothing instead.
+    fn reclaim(&self, bytes: usize) -> Reclaimed;
+}
+
+/// What a holder that was asked to give back memory did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reclaimed {
+    /// It gave back so many bytes.
+    Bytes(usize),
+    /// It will give them back soon, on its own thread.
+    Soon,
+    /// It has nothing that it could give.
+    Nothing,
+}
+
+/// A holder that spills on its own thread: it looks now and then whether it was asked to.
+#[derive(Debug, Default)]
+pub(crate) struct Asked(AtomicBool);
+
+impl Asked {
+    /// Whether it was asked since the last time.
+    pub(crate) fn take(&self) -> bool {
+        self.0.swap(false, Ordering::Relaxed)
+    }
+}
+
+impl Reclaim for Asked {
+    fn reclaim(&self, _: usize) -> Reclaimed {
+        self.0.store(true, Ordering::Relaxed);
+        Reclaimed::Soon
+    }
 }
 
 /// Shares the memory of the process among the operators of all queries of a session.
@@ -176,9 +205,11 @@ impl Governor {
                 continue;
             }
             let found = self.inner.reclaimers.lock().get(&id).and_then(Weak::upgrade);
-            let given = found.map_or(0, |reclaim| reclaim.reclaim(bytes));
-            if given > 0 {
-                return given;
+            match found.map_or(Reclaimed::Nothing, |reclaim| reclaim.reclaim(bytes)) {
+                Reclaimed::Bytes(given) => return given,
+                // It must not be all of them that spill because one needs memory.
+                Reclaimed::Soon => return 0,
+                Reclaimed::Nothing => {}
             }
         }
         0
@@ -459,10 +490,10 @@ mod tests {
     struct Generous(MemoryReservation);
 
     impl Reclaim for Generous {
-        fn reclaim(&self, _: usize) -> usize {
+        fn reclaim(&self, _: usize) -> Reclaimed {
             let bytes = self.0.size();
             self.0.free();
-            bytes
+            Reclaimed::Bytes(bytes)
         }
     }
 

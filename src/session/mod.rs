@@ -32,6 +32,7 @@ use crate::join::SpillingJoins;
 use crate::memory::{Gauge, Governor};
 use crate::scan::csv::{CsvFormatFactory, CsvOptions};
 use crate::scan::files::{FileKind, FileTable, FileTableFactory, FileTables};
+use crate::sort::SpillingSorts;
 pub use crate::spill::SpillMetrics;
 use crate::spill::{SpillStore, StreamFiles};
 use crate::sql::{self, SettingStatement};
@@ -366,6 +367,8 @@ fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let sides_chosen = rules.iter().position(|rule| rule.name() == "join_selection");
     let place = sides_chosen.expect("DataFusion chooses the sides of joins") + 1;
     rules.insert(place, Arc::new(SpillingJoins));
+    let done = rules.iter().position(|rule| rule.name() == "SanityCheckPlan");
+    rules.insert(done.expect("DataFusion checks its plans"), Arc::new(SpillingSorts));
     rules
 }
 

@@ -42,6 +42,10 @@ pub enum SpillCompression {
 pub struct Knobs {
     /// A join keeps no more than this many bytes of its build side in memory; 0 spills everything.
     pub join_build_bytes: Option<u64>,
+    /// Bytes a sort keeps in memory before it writes a run; with 0 each batch is a run.
+    pub sort_bytes: Option<u64>,
+    /// Runs that a sort merges at once; at least 2.
+    pub merge_runs: Option<usize>,
     /// Buckets an exchange splits rows into: a power of two from 1 to 64.
     pub buckets: Option<usize>,
     /// A spilled pair of buckets is split again at least down to this many levels.
@@ -67,6 +71,8 @@ impl FromStr for Knobs {
             let value: u64 = value.parse().map_err(|_| wrong())?;
             match name {
                 "join_build_bytes" => knobs.join_build_bytes = Some(value),
+                "sort_bytes" => knobs.sort_bytes = Some(value),
+                "merge_runs" => knobs.merge_runs = Some(value as usize),
                 "buckets" => knobs.buckets = Some(value as usize),
                 "least_levels" => knobs.least_levels = Some(value as u32),
                 "fail_write" => knobs.fail_write = Some(value),

@@ -206,7 +206,7 @@ impl SpillStore {
 }
 
 /// Does work that waits for a disk on a thread for it.
-async fn off_thread<T: Send + 'static>(
+pub(crate) async fn off_thread<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
     ended(SpawnedTask::spawn_blocking(work)).await

@@ -1,0 +1,232 @@
+//! Sorts of any size in bounded memory.
+//!
+//! - this module: [`SpillingSortExec`], the node of a physical plan, and [`SpillingSorts`], the rule
+//!   that puts it in place of DataFusion's sort
+//! - `order`: the order of rows by normalized keys
+//! - `sorter`: collects rows; writes them as sorted runs when memory is refused
+//! - `merge`: sorted runs into one sorted stream
+
+mod merge;
+mod order;
+mod sorter;
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::row::{RowConverter, SortField};
+use datafusion::common::Statistics;
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
+use datafusion::error::Result;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::{LexOrdering, PhysicalExpr};
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::execution_plan::{Boundedness, CardinalityEffect};
+use datafusion::physical_plan::metrics::{
+    BaselineMetrics, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet, RecordOutput, SpillMetrics,
+};
+use datafusion::physical_plan::sorts::sort::SortExec;
+use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties,
+    ReplaceChildrenOptions,
+};
+use futures::{StreamExt, TryStreamExt, stream};
+
+use crate::kernel::{recomputed, until_error};
+use crate::session::Resources;
+use order::Keys;
+use sorter::{Context, Sorter};
+
+/// A top-k of more rows than this is a sort that stops early: DataFusion's keeps all k rows in memory.
+const MOST_TOP_ROWS: usize = 10_000;
+
+/// A sort that goes to disk when memory has no room for its rows. Each partition of the input gives
+/// one of the output.
+#[derive(Debug)]
+pub(crate) struct SpillingSortExec {
+    sort: Arc<SortExec>,
+    metrics: ExecutionPlanMetricsSet,
+}
+
+impl SpillingSortExec {
+    /// The sort that a node does, able to spill; `None` if the node is none that we take over.
+    fn of(plan: &Arc<dyn ExecutionPlan>) -> Result<Option<Self>> {
+        let Some(sort) = plan.downcast_ref::<SortExec>() else { return Ok(None) };
+        let is_small = sort.fetch().is_some_and(|rows| rows <= MOST_TOP_ROWS);
+        let input = sort.input();
+        if is_small
+            || input.boundedness() != Boundedness::Bounded
+            || input.equivalence_properties().ordering_satisfy(sort.expr().clone())?
+            || !has_normalized_keys(sort.expr(), input)?
+        {
+            return Ok(None);
+        }
+        Ok(Some(SpillingSortExec {
+            sort: Arc::new(sort.clone()),
+            metrics: ExecutionPlanMetricsSet::new(),
+        }))
+    }
+}
+
+/// Whether there are normalized keys for all types that a plan is sorted by.
+fn has_normalized_keys(order: &LexOrdering, input: &Arc<dyn ExecutionPlan>) -> Result<bool> {
+    let schema = input.schema();
+    let fields = order
+        .iter()
+        .map(|key| Ok(SortField::new(key.expr.data_type(&schema)?)))
+        .collect::<Result<Vec<_>>>()?;
+    Ok(RowConverter::supports_fields(&fields))
+}
+
+impl DisplayAs for SpillingSortExec {
+    fn fmt_as(&self, kind: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.sort.fmt_as(kind, f)
+    }
+}
+
+impl ExecutionPlan for SpillingSortExec {
+    fn name(&self) -> &str {
+        "SortExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        self.sort.properties()
+    }
+
+    fn input_distribution_requirements(
+        &self,
+    ) -> datafusion::physical_plan::InputDistributionRequirements {
+        self.sort.input_distribution_requirements()
+    }
+
+    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
+        vec![false]
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        self.sort.children()
+    }
+
+    fn apply_expressions(
+        &self,
+        f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        self.sort.apply_expressions(f)
+    }
+
+    fn dynamic_expressions_produced(&self) -> Vec<Arc<dyn PhysicalExpr>> {
+        self.sort.dynamic_expressions_produced()
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        self.replace_children(children, recomputed())
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+        options: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        replaced(Arc::clone(&self.sort).replace_children(children, options)?)
+    }
+
+    fn reset_state(self: Arc<Self>) -> Result<Arc<dyn ExecutionPlan>> {
+        replaced(Arc::clone(&self.sort).reset_state()?)
+    }
+
+    fn execute(
+        &self,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        let mut input = self.sort.input().execute(partition, Arc::clone(&context))?;
+        let baseline = BaselineMetrics::new(&self.metrics, partition);
+        let mut sorter = Sorter::new(Context {
+            schema: self.schema(),
+            keys: Keys::new(self.sort.expr(), &self.schema())?,
+            fetch: self.sort.fetch(),
+            most_batch_rows: context.session_config().batch_size(),
+            pool: Arc::clone(context.memory_pool()),
+            resources: Resources::of(&context)?,
+            spills: SpillMetrics::new(&self.metrics, partition),
+            rewritten_runs: MetricBuilder::new(&self.metrics).counter("rewritten_runs", partition),
+        });
+        let sorted = async move {
+            while let Some(batch) = input.try_next().await? {
+                sorter.add(batch).await?;
+            }
+            drop(input);
+            sorter.finish().await
+        };
+        let sorted = stream::once(sorted).try_flatten();
+        let counted = until_error(sorted).map(move |batch| batch.record_output(&baseline));
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), counted)))
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
+    }
+
+    fn child_stats_requests(&self, partition: Option<usize>) -> Vec<ChildStats> {
+        self.sort.child_stats_requests(partition)
+    }
+
+    fn statistics_from_inputs(
+        &self,
+        inputs: &[Arc<Statistics>],
+        arguments: &StatisticsArgs,
+    ) -> Result<Arc<Statistics>> {
+        self.sort.statistics_from_inputs(inputs, arguments)
+    }
+
+    fn fetch(&self) -> Option<usize> {
+        self.sort.fetch()
+    }
+
+    fn cardinality_effect(&self) -> CardinalityEffect {
+        self.sort.cardinality_effect()
+    }
+}
+
+/// A plan with its topmost sort replaced, if that is one of those we take over.
+fn replaced(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    Ok(match SpillingSortExec::of(&plan)? {
+        Some(sort) => Arc::new(sort),
+        None => plan,
+    })
+}
+
+/// Replaces the sorts of a plan by ones that spill as the memory limit wants it.
+///
+/// It runs after the rules that move sorts and limits.
+#[derive(Debug)]
+pub(crate) struct SpillingSorts;
+
+impl PhysicalOptimizerRule for SpillingSorts {
+    fn optimize(
+        &self,
+        plan: Arc<dyn ExecutionPlan>,
+        _: &ConfigOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        plan.transform_up(|node| {
+            Ok(match SpillingSortExec::of(&node)? {
+                Some(sort) => Transformed::yes(Arc::new(sort) as _),
+                None => Transformed::no(node),
+            })
+        })
+        .data()
+    }
+
+    fn name(&self) -> &str {
+        "SpillingSorts"
+    }
+
+    fn schema_check(&self) -> bool {
+        true
+    }
+}
