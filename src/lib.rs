@@ -26,6 +26,7 @@
 //! # }
 //! ```
 
+mod aggregate;
 pub mod cli;
 pub mod error;
 mod exchange;

@@ -47,8 +47,8 @@ struct Mode {
     memory_limit_bytes: u64,
     /// Whether the memory is so little that the scripts in `spill/` must spill.
     tight: bool,
-    /// Most bytes that a join keeps of its build side.
-    join_build_bytes: Option<u64>,
+    /// Whether operators keep nothing in memory that could be on disk.
+    on_disk: bool,
 }
 
 /// More than any script needs.
@@ -67,7 +67,7 @@ const MODES: [Mode; 6] = [
         batch_rows: 8192,
         memory_limit_bytes: AMPLE_MEMORY_BYTES,
         tight: false,
-        join_build_bytes: None,
+        on_disk: false,
     },
     Mode {
         name: "one",
@@ -75,7 +75,7 @@ const MODES: [Mode; 6] = [
         batch_rows: 8192,
         memory_limit_bytes: AMPLE_MEMORY_BYTES,
         tight: false,
-        join_build_bytes: None,
+        on_disk: false,
     },
     Mode {
         name: "four",
@@ -83,7 +83,7 @@ const MODES: [Mode; 6] = [
         batch_rows: 8192,
         memory_limit_bytes: AMPLE_MEMORY_BYTES,
         tight: false,
-        join_build_bytes: None,
+        on_disk: false,
     },
     Mode {
         name: "spill",
@@ -91,7 +91,7 @@ const MODES: [Mode; 6] = [
         batch_rows: 512,
         memory_limit_bytes: TIGHT_MEMORY_BYTES,
         tight: true,
-        join_build_bytes: None,
+        on_disk: false,
     },
     Mode {
         name: "spill4",
@@ -99,15 +99,15 @@ const MODES: [Mode; 6] = [
         batch_rows: 512,
         memory_limit_bytes: 2 * TIGHT_MEMORY_BYTES,
         tight: true,
-        join_build_bytes: None,
+        on_disk: false,
     },
     Mode {
-        name: "joins",
+        name: "disk",
         threads: 2,
         batch_rows: 100,
         memory_limit_bytes: AMPLE_MEMORY_BYTES,
         tight: false,
-        join_build_bytes: Some(0),
+        on_disk: true,
     },
 ];
 
@@ -121,7 +121,12 @@ impl Mode {
             .temp_dirs([temp_dir]);
         // Many sessions share this process.
         options.knobs.reserved_only = true;
-        options.knobs.join_build_bytes = self.join_build_bytes;
+        if self.on_disk {
+            options.knobs.join_build_bytes = Some(0);
+            options.knobs.aggregate_bytes = Some(0);
+            options.knobs.sort_bytes = Some(0);
+            options.knobs.merge_runs = Some(16);
+        }
         Session::new(options)
     }
 }

@@ -314,6 +314,16 @@ impl Buckets {
         self.buckets.len()
     }
 
+    /// Takes what a bucket holds while others may still go to disk, and says how much is reserved for
+    /// it, which is the caller's to give back. Nothing may be added to it later.
+    pub(crate) fn take_out(&self, bucket: usize) -> (Contents, usize) {
+        // Waits for what is being written for the sake of another.
+        let _idle = self.reclaiming.lock();
+        let held = std::mem::take(&mut self.buckets[bucket].lock().memory_bytes);
+        self.held_bytes.fetch_sub(held, Ordering::Relaxed);
+        (self.contents(bucket), held)
+    }
+
     /// Takes what a bucket holds. Nothing may be added to it later.
     pub(crate) fn contents(&self, bucket: usize) -> Contents {
         let mut bucket = self.buckets[bucket].lock();

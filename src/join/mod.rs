@@ -34,9 +34,8 @@ use datafusion::physical_plan::{
     PlanProperties, ReplaceChildrenOptions,
 };
 use futures::StreamExt;
-use parking_lot::Mutex;
 
-use crate::kernel::{context_with_pool, recomputed};
+use crate::kernel::{Outputs, context_with_pool, recomputed};
 use crate::session::Resources;
 use kernel::Kernel;
 use operation::{Context, Metrics, Origin};
@@ -54,16 +53,6 @@ pub(crate) struct SpillingJoinExec {
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
     outputs: Outputs,
-}
-
-/// The outputs of a join that has begun, until they are taken.
-#[derive(Default)]
-struct Outputs(Mutex<Vec<Option<SendableRecordBatchStream>>>);
-
-impl fmt::Debug for Outputs {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} outputs", self.0.lock().len())
-    }
 }
 
 impl fmt::Debug for Kernel {
@@ -115,7 +104,7 @@ impl SpillingJoinExec {
     }
 
     /// Begins the join; gives its outputs.
-    fn start(&self, context: &Arc<TaskContext>) -> Result<Vec<Option<SendableRecordBatchStream>>> {
+    fn start(&self, context: &Arc<TaskContext>) -> Result<Vec<SendableRecordBatchStream>> {
         let task = context_with_pool(context, Arc::new(UnboundedMemoryPool::default()))?;
         let counter = |name| MetricBuilder::new(&self.metrics).global_counter(name);
         let shared = Arc::new(Context {
@@ -136,8 +125,7 @@ impl SpillingJoinExec {
                 .collect::<Result<Vec<_>>>()
         };
         let (builds, probes) = (all(self.children()[0])?, all(self.children()[1])?);
-        let outputs = operation::start(&shared, &self.kernel, Origin::PLAN, builds, probes);
-        Ok(outputs.into_iter().map(Some).collect())
+        Ok(operation::start(&shared, &self.kernel, Origin::PLAN, builds, probes))
     }
 }
 
@@ -220,20 +208,7 @@ impl ExecutionPlan for SpillingJoinExec {
         partition: usize,
         context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
-        let output = {
-            let mut outputs = self.outputs.0.lock();
-            match outputs.get_mut(partition).and_then(Option::take) {
-                Some(output) => output,
-                // The first to be read, or read once more.
-                None => {
-                    *outputs = self.start(&context)?;
-                    match outputs.get_mut(partition).and_then(Option::take) {
-                        Some(output) => output,
-                        None => return internal_err!("a join has no partition {partition}"),
-                    }
-                }
-            }
-        };
+        let output = self.outputs.take(partition, || self.start(&context))?;
         let metrics = BaselineMetrics::new(&self.metrics, partition);
         let counted = output.map(move |batch| batch.record_output(&metrics));
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), counted)))

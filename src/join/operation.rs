@@ -30,14 +30,13 @@ use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
-use tokio::task::JoinSet;
 
 use super::kernel::{Divisible, Kernel, Side};
 use crate::exchange::{
     BLOCK_BYTES, Buckets, Contents, MAX_BUCKETS, MAX_LEVEL, Nulls, Split, Splitter, compacted,
     concat, logical_bytes,
 };
-use crate::kernel::{Leaf, until_error};
+use crate::kernel::{Leaf, for_each, until_error};
 use crate::memory::{Asked, JOIN_CONSUMER, Reclaim, Reclaimed, WaitingJoin};
 use crate::session::{Knobs, Resources};
 
@@ -581,27 +580,12 @@ fn split(splitter: Option<&Splitter>, batch: RecordBatch) -> Result<Split> {
 async fn build(
     collector: Arc<Collector>,
     waiting: WaitingJoin,
-    mut builds: Vec<SendableRecordBatchStream>,
+    builds: Vec<SendableRecordBatchStream>,
     probes: Vec<SendableRecordBatchStream>,
 ) -> Result<Built> {
     drop(waiting);
     let schema = builds[0].schema();
-    if builds.len() == 1 {
-        let only = builds.remove(0);
-        Arc::clone(&collector).collect(only).await?;
-    } else {
-        let mut tasks = JoinSet::new();
-        for stream in builds {
-            tasks.spawn(Arc::clone(&collector).collect(stream));
-        }
-        while let Some(ended) = tasks.join_next().await {
-            match ended {
-                Ok(result) => result?,
-                Err(err) if err.is_panic() => std::panic::resume_unwind(err.into_panic()),
-                Err(err) => return Err(DataFusionError::ExecutionJoin(Box::new(err))),
-            }
-        }
-    }
+    for_each(builds, |stream| Arc::clone(&collector).collect(stream)).await?;
     collector.finish(schema, probes).await
 }
 

@@ -1,22 +1,28 @@
 //! Plans of DataFusion's operators that our operators run on rows of their own.
 //!
 //! Our operators decide what is in memory and what is on disk, and leave the work on a part that fits
-//! to DataFusion's: a kernel. Its inputs are [`Leaf`]s. It asks no one for memory, because the
-//! operator has reserved what the part needs.
+//! to DataFusion's: a kernel. Its inputs are [`Leaf`]s. It is granted all memory it asks for, because
+//! the operator has reserved what the part needs: see [`PrepaidPool`]. [`Outputs`] are those of an
+//! operator whose partitions share their work.
 
 mod leaf;
+mod outputs;
+mod pool;
 
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use datafusion::error::Result;
-use datafusion::execution::TaskContext;
+use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::memory_pool::MemoryPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::{ChildrenPropertiesMode, ReplaceChildrenOptions};
 use futures::{StreamExt, stream};
+use tokio::task::JoinSet;
 
 pub(crate) use leaf::Leaf;
+pub(crate) use outputs::Outputs;
+pub(crate) use pool::PrepaidPool;
 
 /// The context of a task with another memory pool.
 ///
@@ -44,6 +50,34 @@ pub(crate) fn context_with_pool(
 /// To give a node other children, whose properties differ.
 pub(crate) fn recomputed() -> ReplaceChildrenOptions {
     ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute)
+}
+
+/// Reads all streams at the same time.
+///
+/// # Errors
+/// The first of any; the others are stopped.
+pub(crate) async fn for_each<F>(
+    mut streams: Vec<SendableRecordBatchStream>,
+    read: impl Fn(SendableRecordBatchStream) -> F,
+) -> Result<()>
+where
+    F: Future<Output = Result<()>> + Send + 'static,
+{
+    if streams.len() == 1 {
+        return read(streams.remove(0)).await;
+    }
+    let mut tasks = JoinSet::new();
+    for stream in streams {
+        tasks.spawn(read(stream));
+    }
+    while let Some(ended) = tasks.join_next().await {
+        match ended {
+            Ok(result) => result?,
+            Err(err) if err.is_panic() => std::panic::resume_unwind(err.into_panic()),
+            Err(err) => return Err(DataFusionError::ExecutionJoin(Box::new(err))),
+        }
+    }
+    Ok(())
 }
 
 /// Ends a stream at its first error.

@@ -23,9 +23,11 @@ use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
+use datafusion::physical_optimizer::topk_aggregation::TopKAggregation;
 use datafusion::prelude::SessionConfig;
 use datafusion::sql::parser::Statement;
 
+use crate::aggregate::SpillingAggregates;
 use crate::error::{Error, Result};
 use crate::frame::DataFrame;
 use crate::join::SpillingJoins;
@@ -364,9 +366,18 @@ fn file_table(path: &Path, kind: FileKind) -> FileTable {
 /// DataFusion's rules for physical plans, with ours where they belong.
 fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let mut rules = PhysicalOptimizer::new().rules;
-    let sides_chosen = rules.iter().position(|rule| rule.name() == "join_selection");
-    let place = sides_chosen.expect("DataFusion chooses the sides of joins") + 1;
-    rules.insert(place, Arc::new(SpillingJoins));
+    let before_requirements = rules
+        .iter()
+        .position(|rule| rule.name() == "LimitedDistinctAggregation")
+        .expect("DataFusion limits aggregations that need few groups")
+        + 1;
+    let early: [Arc<dyn PhysicalOptimizerRule + Send + Sync>; 3] = [
+        // Aggregations that stop early stay DataFusion's.
+        Arc::new(TopKAggregation::new()),
+        Arc::new(SpillingJoins),
+        Arc::new(SpillingAggregates),
+    ];
+    rules.splice(before_requirements..before_requirements, early);
     let done = rules.iter().position(|rule| rule.name() == "SanityCheckPlan");
     rules.insert(done.expect("DataFusion checks its plans"), Arc::new(SpillingSorts));
     rules

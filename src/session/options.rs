@@ -42,13 +42,15 @@ pub enum SpillCompression {
 pub struct Knobs {
     /// A join keeps no more than this many bytes of its build side in memory; 0 spills everything.
     pub join_build_bytes: Option<u64>,
+    /// Bytes an aggregation keeps in memory; 0 sends all of its buckets to disk.
+    pub aggregate_bytes: Option<u64>,
     /// Bytes a sort keeps in memory before it writes a run; with 0 each batch is a run.
     pub sort_bytes: Option<u64>,
     /// Runs that a sort merges at once; at least 2.
     pub merge_runs: Option<usize>,
     /// Buckets an exchange splits rows into: a power of two from 1 to 64.
     pub buckets: Option<usize>,
-    /// A spilled pair of buckets is split again at least down to this many levels.
+    /// A spilled bucket, or pair of them, is split again at least down to this many levels.
     pub least_levels: Option<u32>,
     /// The n-th write to a temporary file fails, counted from 1.
     pub fail_write: Option<u64>,
@@ -71,6 +73,7 @@ impl FromStr for Knobs {
             let value: u64 = value.parse().map_err(|_| wrong())?;
             match name {
                 "join_build_bytes" => knobs.join_build_bytes = Some(value),
+                "aggregate_bytes" => knobs.aggregate_bytes = Some(value),
                 "sort_bytes" => knobs.sort_bytes = Some(value),
                 "merge_runs" => knobs.merge_runs = Some(value as usize),
                 "buckets" => knobs.buckets = Some(value as usize),

@@ -1,0 +1,103 @@
+//! The memory pool of a kernel.
+
+use std::fmt;
+use std::sync::Arc;
+
+use datafusion::error::Result;
+use datafusion::execution::memory_pool::{MemoryLimit, MemoryPool, MemoryReservation};
+use parking_lot::Mutex;
+
+/// Grants everything, because its operator has reserved what the kernel is likely to need. What it
+/// takes beyond that is added to the operator's reservation.
+pub(crate) struct PrepaidPool {
+    memory: Arc<MemoryReservation>,
+    account: Mutex<Account>,
+}
+
+struct Account {
+    used: usize,
+    paid: usize,
+}
+
+impl PrepaidPool {
+    /// A pool for which `paid` bytes of `memory` are reserved. They are given back with it.
+    pub(crate) fn new(memory: Arc<MemoryReservation>, paid: usize) -> Self {
+        PrepaidPool { memory, account: Mutex::new(Account { used: 0, paid }) }
+    }
+}
+
+impl MemoryPool for PrepaidPool {
+    fn name(&self) -> &str {
+        "prepaid"
+    }
+
+    fn grow(&self, _: &MemoryReservation, additional: usize) {
+        let mut account = self.account.lock();
+        account.used += additional;
+        let more = account.used.saturating_sub(account.paid);
+        account.paid += more;
+        self.memory.grow(more);
+    }
+
+    fn shrink(&self, _: &MemoryReservation, shrink: usize) {
+        let mut account = self.account.lock();
+        account.used = account.used.saturating_sub(shrink);
+    }
+
+    fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> Result<()> {
+        self.grow(reservation, additional);
+        Ok(())
+    }
+
+    fn reserved(&self) -> usize {
+        self.account.lock().used
+    }
+
+    fn memory_limit(&self) -> MemoryLimit {
+        MemoryLimit::Infinite
+    }
+}
+
+impl Drop for PrepaidPool {
+    fn drop(&mut self) {
+        self.memory.shrink(self.account.lock().paid);
+    }
+}
+
+impl fmt::Display for PrepaidPool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "prepaid({} of {})", self.reserved(), self.account.lock().paid)
+    }
+}
+
+impl fmt::Debug for PrepaidPool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryConsumer};
+
+    use super::*;
+
+    #[test]
+    fn what_was_not_paid_is_added_and_all_is_given_back() {
+        let outer: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(1000));
+        let memory = Arc::new(MemoryConsumer::new("operator").register(&outer));
+        memory.try_grow(100).unwrap();
+        let pool: Arc<dyn MemoryPool> = Arc::new(PrepaidPool::new(Arc::clone(&memory), 100));
+        let kernel = MemoryConsumer::new("kernel").register(&pool);
+        kernel.try_grow(80).unwrap();
+        assert_eq!(outer.reserved(), 100);
+        kernel.try_grow(50).unwrap();
+        assert_eq!((pool.reserved(), outer.reserved()), (130, 130));
+        kernel.free();
+        kernel.try_grow(120).unwrap();
+        assert_eq!((pool.reserved(), outer.reserved()), (120, 130));
+        drop(kernel);
+        drop(pool);
+        assert_eq!((outer.reserved(), memory.size()), (0, 0));
+    }
+}
