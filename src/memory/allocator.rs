@@ -108,9 +108,12 @@ struct Settings(*const c_char);
 // SAFETY: it points to a constant.
 unsafe impl Sync for Settings {}
 
-/// An arena for each core; freed memory goes back within a second, on a thread of its own.
+/// An arena for each core; freed memory goes back within five seconds, on a thread of its own. That
+/// holds for large pieces too, which by default go back at once and are faulted in again page by page.
 // SAFETY: the name and type that jemalloc documents for its settings.
 #[unsafe(export_name = "_rjem_malloc_conf")]
 static SETTINGS: Settings = Settings(
-    c"percpu_arena:percpu,background_thread:true,dirty_decay_ms:1000,muzzy_decay_ms:0".as_ptr(),
+    c"percpu_arena:percpu,background_thread:true,dirty_decay_ms:5000,muzzy_decay_ms:0,\
+      oversize_threshold:0"
+        .as_ptr(),
 );
