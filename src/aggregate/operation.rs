@@ -15,7 +15,6 @@ use datafusion::physical_expr::LexOrdering;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::metrics::{Count, SpillMetrics};
-use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
@@ -26,6 +25,7 @@ use crate::exchange::{
 use crate::kernel::{Leaf, PrepaidPool, context_with_pool, for_each, recomputed, until_error};
 use crate::memory::Reclaim;
 use crate::session::Resources;
+use crate::sort::sorted;
 
 /// Memory that the aggregation of a bucket may need, as a multiple of the bucket's size: the keys and
 /// states of its groups, their hash table, and the result that is made of them.
@@ -217,7 +217,7 @@ fn aggregated(
     let rows = RecordBatchStreamAdapter::new(Arc::clone(&schema), stream::iter(streams).flatten());
     let mut input: Arc<dyn ExecutionPlan> = Arc::new(Leaf::new(schema, vec![Box::pin(rows)]));
     if let Some(order) = wanted_order(&context.kernel) {
-        input = Arc::new(SortExec::new(order, input));
+        input = sorted(order, input)?;
     }
     let kernel = Arc::clone(&context.kernel).replace_children(vec![input], recomputed())?;
     Ok(kernel.execute(0, task)?.boxed())

@@ -7,8 +7,6 @@
 //! - An operator that can spill may take an equal share of four fifths of it, so that the first to
 //!   start does not starve the others; the last fifth is for those that cannot spill. Idle operators
 //!   count for nothing.
-//! - The merges of sorted runs, which open as many runs as memory allows and fewer if they must,
-//!   share three fifths, so that something is left for what reads from them.
 //! - A join may take half of what is free while other joins of the plan have not begun, because what
 //!   it has built it keeps until its probe side has been read.
 //!
@@ -42,9 +40,6 @@ const SPILLABLE_SHARE: f64 = 0.8;
 
 /// This much is granted to anyone: failing a query for so little would help nobody.
 const SMALL_BYTES: usize = 256 << 10;
-
-/// The part of the memory that merges of sorted runs may fill together.
-const MERGE_SHARE: f64 = 0.6;
 
 /// The part of what is free that a join may take while others have not begun.
 const JOIN_SHARE: f64 = 0.5;
@@ -111,12 +106,6 @@ struct Inner {
 #[derive(Debug, Default)]
 struct Holders {
     total_bytes: usize,
-    /// Merges of sorted runs that are planned, whether they hold something or not: all of them run
-    /// at the end of a sort.
-    merge_count: usize,
-    /// Sorts that are planned. A sort that comes late cannot make those before it spill, so each is
-    /// given its share from the start.
-    sort_count: usize,
     /// Joins that have not begun to build.
     waiting_joins: usize,
     /// Bytes held by each consumer that can spill and holds something, by its id.
@@ -237,8 +226,8 @@ fn slack(limit_bytes: usize) -> usize {
     (limit_bytes / 16).max(8 << 20)
 }
 
-/// What operators may always have, however much is in use that is not reserved: sorts fail with less,
-/// which helps nobody.
+/// What operators may always have, however much is in use that is not reserved: with less they would
+/// write and read small pieces, which helps nobody.
 fn least_room(limit_bytes: usize) -> usize {
     limit_bytes / 3
 }
@@ -258,16 +247,6 @@ impl Drop for WaitingJoin {
     fn drop(&mut self) {
         self.governor.holders().waiting_joins -= 1;
     }
-}
-
-/// Whether a consumer merges the runs of a sort.
-fn is_merge(consumer: &MemoryConsumer) -> bool {
-    consumer.name().starts_with("ExternalSorterMerge")
-}
-
-/// Whether a consumer buffers the rows of a sort.
-fn is_sort(consumer: &MemoryConsumer) -> bool {
-    consumer.name().starts_with("ExternalSorter[")
 }
 
 /// Consumers of our joins have this name.
@@ -293,9 +272,6 @@ impl Holders {
 
     /// Whether a reservation of `consumer` that holds `held` may hold `bytes` more, of `room` bytes
     /// for all. `full` says that the process has grown to its limit, whatever is reserved.
-    ///
-    /// Shares are those of one reservation, not of the consumer: a sort reserves what its merge needs
-    /// apart from what it has buffered, and cannot spill it.
     fn allows(
         &self,
         consumer: &MemoryConsumer,
@@ -311,18 +287,11 @@ impl Holders {
         if self.total_bytes + bytes > room || (full && consumer.can_spill()) {
             return false;
         }
-        if is_merge(consumer) {
-            let share = (room as f64 * MERGE_SHARE) as usize / self.merge_count.max(1);
-            return held + bytes <= share.max(MIN_SHARE_BYTES);
-        }
         if !consumer.can_spill() {
             return true;
         }
         let new = usize::from(!self.spillable.contains_key(&consumer.id()));
-        let mut sharers = self.spillable.len() + new;
-        if is_sort(consumer) {
-            sharers = sharers.max(self.sort_count);
-        }
+        let sharers = self.spillable.len() + new;
         if consumer.name() == JOIN_CONSUMER {
             let free = room.saturating_sub(self.total_bytes - held);
             let part = if self.waiting_joins > 0 { JOIN_SHARE } else { LAST_JOIN_SHARE };
@@ -338,18 +307,6 @@ impl Holders {
 impl MemoryPool for Governor {
     fn name(&self) -> &str {
         "governor"
-    }
-
-    fn register(&self, consumer: &MemoryConsumer) {
-        let mut holders = self.holders();
-        holders.merge_count += usize::from(is_merge(consumer));
-        holders.sort_count += usize::from(is_sort(consumer));
-    }
-
-    fn unregister(&self, consumer: &MemoryConsumer) {
-        let mut holders = self.holders();
-        holders.merge_count -= usize::from(is_merge(consumer));
-        holders.sort_count -= usize::from(is_sort(consumer));
     }
 
     fn grow(&self, reservation: &MemoryReservation, additional: usize) {
@@ -448,18 +405,6 @@ mod tests {
         merge.try_grow(80 * MIB).unwrap();
         drop(merge);
         assert_eq!(pool.reserved(), 0);
-    }
-
-    #[test]
-    fn merges_leave_something_for_their_reader() {
-        let pool = pool(100 * MIB);
-        let merges: Vec<_> =
-            (0..2).map(|i| consumer(&pool, &format!("ExternalSorterMerge[{i}]"), false)).collect();
-        for merge in &merges {
-            merge.try_grow(30 * MIB).unwrap();
-            assert!(merge.try_grow(1).is_err(), "half of three fifths is its share");
-        }
-        consumer(&pool, "SortPreservingMergeExec[0]", false).try_grow(40 * MIB).unwrap();
     }
 
     #[test]

@@ -248,7 +248,6 @@ impl Session {
         let state = self.context().state_ref();
         let mut state = state.write();
         let execution = &mut state.config_mut().options_mut().execution;
-        execution.sort_spill_reservation_bytes = merge_reservation_bytes(&limits);
         execution.parquet.max_row_group_size = row_group_rows(&limits);
         Ok(())
     }
@@ -387,14 +386,6 @@ fn limit_bytes(limit: u64) -> usize {
     usize::try_from(limit).unwrap_or(usize::MAX)
 }
 
-/// What a sort reserves for its merge in each part of a query, in bytes. DataFusion's default of
-/// 10 MiB in every part would be most of a small limit.
-fn merge_reservation_bytes(options: &SessionOptions) -> usize {
-    const SHARES_OF_LIMIT: usize = 96;
-    let share = limit_bytes(options.memory_limit_bytes) / SHARES_OF_LIMIT / options.threads;
-    share.clamp(1 << 20, 10 << 20)
-}
-
 /// Rows of a row group of a Parquet file that is written. A whole one is in memory until it is
 /// complete, so small limits make small ones; DataFusion's default is the most.
 fn row_group_rows(options: &SessionOptions) -> usize {
@@ -415,7 +406,6 @@ fn session_config(options: &SessionOptions) -> SessionConfig {
     let settings = config.options_mut();
     settings.sql_parser.collect_spans = true;
     settings.execution.listing_table_ignore_subdirectory = false;
-    settings.execution.sort_spill_reservation_bytes = merge_reservation_bytes(options);
     settings.execution.parquet.max_row_group_size = row_group_rows(options);
     // The default of 1 GiB fails queries under a smaller limit instead of helping them.
     settings.execution.sort_pushdown_buffer_capacity = 32 << 20;

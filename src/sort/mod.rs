@@ -193,6 +193,17 @@ impl ExecutionPlan for SpillingSortExec {
     }
 }
 
+/// A plan whose partitions are those of `input` in this order.
+///
+/// # Errors
+/// If the order is not one of columns of the input.
+pub(crate) fn sorted(
+    order: LexOrdering,
+    input: Arc<dyn ExecutionPlan>,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    replaced(Arc::new(SortExec::new(order, input).with_preserve_partitioning(true)))
+}
+
 /// A plan with its topmost sort replaced, if that is one of those we take over.
 fn replaced(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
     Ok(match SpillingSortExec::of(&plan)? {
