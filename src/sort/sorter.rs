@@ -319,7 +319,7 @@ impl Sorter {
         }
         if self.runs.is_empty() {
             let sorted = self.take_sorted().await?;
-            return Ok(self.from_memory(sorted));
+            return Ok(self.in_memory(sorted));
         }
         if !self.parts.is_empty() {
             self.write_run().await?;
@@ -328,7 +328,7 @@ impl Sorter {
     }
 
     /// The rows in memory, in order. They go to disk when another needs the memory.
-    fn from_memory(self, sorted: Sorted) -> SendableRecordBatchStream {
+    fn in_memory(self, sorted: Sorted) -> SendableRecordBatchStream {
         let schema = Arc::clone(&self.context.schema);
         let batches = stream::try_unfold(State::Memory(Box::new(self), sorted), next_batch);
         Box::pin(RecordBatchStreamAdapter::new(schema, batches))
