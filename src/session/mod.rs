@@ -35,6 +35,7 @@ use crate::scan::files::{FileKind, FileTable, FileTableFactory, FileTables};
 pub use crate::spill::SpillMetrics;
 use crate::spill::{SpillStore, StreamFiles};
 use crate::sql::{self, SettingStatement};
+use crate::window::{SortedWindows, SpillingWindows};
 
 pub use options::{ByteSize, Knobs, SessionOptions, SpillCompression};
 pub(crate) use resources::Resources;
@@ -366,6 +367,10 @@ fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let sides_chosen = rules.iter().position(|rule| rule.name() == "join_selection");
     let place = sides_chosen.expect("DataFusion chooses the sides of joins") + 1;
     rules.insert(place, Arc::new(SpillingJoins));
+    rules.insert(place + 1, Arc::new(SpillingWindows));
+    let settled = rules.iter().position(|rule| rule.name() == "EnsureCooperative");
+    let place = settled.expect("DataFusion makes plans cooperative");
+    rules.insert(place, Arc::new(SortedWindows));
     rules
 }
 
