@@ -127,7 +127,12 @@ impl Frames {
     ///
     /// # Errors
     /// Those of reading on.
-    pub(super) async fn of(&mut self, rows: &mut Rows, part: &Part, run: &Run) -> Result<Range<usize>> {
+    pub(super) async fn of(
+        &mut self,
+        rows: &mut Rows,
+        part: &Part,
+        run: &Run,
+    ) -> Result<Range<usize>> {
         let start = self.start.of(rows, part, run).await?;
         let end = self.end.of(rows, part, run).await?;
         Ok(start..end)
@@ -173,9 +178,8 @@ impl Edge {
         // The end is after the last row or group of the frame.
         let own = i64::from(side == Side::End);
         let exprs: Exprs = order_by.iter().map(|order| Arc::clone(&order.expr)).collect();
-        let groups = |shift: i64| {
-            Ok(Edge::Groups { ends: GroupEnds::new(Arc::clone(&exprs)), shift })
-        };
+        let groups =
+            |shift: i64| Ok(Edge::Groups { ends: GroupEnds::new(Arc::clone(&exprs)), shift });
         let count = |value: &ScalarValue| match value {
             ScalarValue::UInt64(Some(value)) => Ok(i64::try_from(*value).unwrap_or(i64::MAX / 2)),
             _ => internal_err!("a frame is bounded by {value}, which is no number of rows"),

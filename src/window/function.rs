@@ -160,7 +160,8 @@ fn literal(function: &WindowUDFExpr, argument: usize) -> Option<i64> {
 
 impl Number {
     fn new(kind: NumberKind, expr: &Arc<dyn WindowExpr>) -> Self {
-        let ends = (kind == NumberKind::CumeDist).then(|| GroupEnds::new(order_exprs(expr.order_by())));
+        let ends =
+            (kind == NumberKind::CumeDist).then(|| GroupEnds::new(order_exprs(expr.order_by())));
         Number { kind, ends }
     }
 
@@ -182,7 +183,9 @@ impl Number {
             }
             NumberKind::CumeDist => {
                 let all = rows.complete().await? as f64;
-                let Some(groups) = &mut self.ends else { return internal_err!("no ends of groups") };
+                let Some(groups) = &mut self.ends else {
+                    return internal_err!("no ends of groups");
+                };
                 let mut values = Vec::with_capacity(part.rows);
                 for run in &part.peers {
                     let end = groups.nth(rows, run.group + 1).await?;
@@ -427,7 +430,8 @@ impl Counter {
             }
             let column = &self.values.columns[0];
             let nulls = column.logical_nulls();
-            let counts = |row: &u32| nulls.as_ref().is_none_or(|nulls| nulls.is_valid(*row as usize));
+            let counts =
+                |row: &u32| nulls.as_ref().is_none_or(|nulls| nulls.is_valid(*row as usize));
             self.places = Some((0..column.len() as u32).filter(counts).collect());
         }
     }
@@ -469,7 +473,8 @@ impl Found {
             self.pieces.push(none.to_array_of_size(self.places.len())?);
         }
         let pieces: Vec<&dyn Array> = self.pieces.iter().map(AsRef::as_ref).collect();
-        let values = if let [piece] = self.pieces.as_slice() { Arc::clone(piece) } else { concat(&pieces)? };
+        let values =
+            if let [piece] = self.pieces.as_slice() { Arc::clone(piece) } else { concat(&pieces)? };
         if default.is_null() || self.is_found.iter().all(|found| *found) {
             return Ok(values);
         }

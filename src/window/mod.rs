@@ -26,6 +26,7 @@ use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, Tr
 use datafusion::common::{ColumnStatistics, Statistics, internal_err};
 use datafusion::error::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::OrderingRequirements;
 use datafusion::physical_expr::window::WindowExpr;
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
@@ -41,7 +42,6 @@ use datafusion::physical_plan::{
     InputDistributionRequirements, InputOrderMode, Partitioning, PlanProperties,
     ReplaceChildrenOptions,
 };
-use datafusion::physical_expr::OrderingRequirements;
 use futures::StreamExt;
 use parking_lot::Mutex;
 
@@ -378,7 +378,8 @@ impl ExecutionPlan for SortedWindowExec {
         context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
         let resources = Resources::of(&context)?;
-        let cap = resources.knobs.window_bytes.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+        let cap =
+            resources.knobs.window_bytes.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
         let overflow = Overflow {
             store: resources.store.clone(),
             metrics: SpillMetrics::new(&self.metrics, partition),

@@ -163,7 +163,8 @@ impl Exchange {
             .with_cap_bytes(cap_bytes)
             .with_block_bytes(BLOCK_BYTES.min((cap_bytes / 256).max(1))),
         );
-        let reclaim: Weak<dyn Reclaim> = Arc::downgrade(&(Arc::clone(&buckets) as Arc<dyn Reclaim>));
+        let reclaim: Weak<dyn Reclaim> =
+            Arc::downgrade(&(Arc::clone(&buckets) as Arc<dyn Reclaim>));
         resources.governor.register_reclaim(memory.consumer(), reclaim);
         Arc::new(Exchange {
             context: Arc::clone(context),
@@ -175,7 +176,10 @@ impl Exchange {
         })
     }
 
-    async fn collect_all(self: &Arc<Self>, mut streams: Vec<SendableRecordBatchStream>) -> Result<()> {
+    async fn collect_all(
+        self: &Arc<Self>,
+        mut streams: Vec<SendableRecordBatchStream>,
+    ) -> Result<()> {
         if streams.len() == 1 {
             return Arc::clone(self).collect(streams.remove(0)).await;
         }
