@@ -47,8 +47,8 @@ struct Mode {
     memory_limit_bytes: u64,
     /// Whether the memory is so little that the scripts in `spill/` must spill.
     tight: bool,
-    /// Most bytes that a join keeps of its build side.
-    join_build_bytes: Option<u64>,
+    /// Most bytes that joins and windows keep of their rows.
+    kept_bytes: Option<u64>,
 }
 
 /// More than any script needs.
@@ -67,7 +67,7 @@ const MODES: [Mode; 6] = [
         batch_rows: 8192,
         memory_limit_bytes: AMPLE_MEMORY_BYTES,
         tight: false,
-        join_build_bytes: None,
+        kept_bytes: None,
     },
     Mode {
         name: "one",
@@ -75,7 +75,7 @@ const MODES: [Mode; 6] = [
         batch_rows: 8192,
         memory_limit_bytes: AMPLE_MEMORY_BYTES,
         tight: false,
-        join_build_bytes: None,
+        kept_bytes: None,
     },
     Mode {
         name: "four",
@@ -83,7 +83,7 @@ const MODES: [Mode; 6] = [
         batch_rows: 8192,
         memory_limit_bytes: AMPLE_MEMORY_BYTES,
         tight: false,
-        join_build_bytes: None,
+        kept_bytes: None,
     },
     Mode {
         name: "spill",
@@ -91,7 +91,7 @@ const MODES: [Mode; 6] = [
         batch_rows: 512,
         memory_limit_bytes: TIGHT_MEMORY_BYTES,
         tight: true,
-        join_build_bytes: None,
+        kept_bytes: None,
     },
     Mode {
         name: "spill4",
@@ -99,15 +99,15 @@ const MODES: [Mode; 6] = [
         batch_rows: 512,
         memory_limit_bytes: 2 * TIGHT_MEMORY_BYTES,
         tight: true,
-        join_build_bytes: None,
+        kept_bytes: None,
     },
     Mode {
-        name: "joins",
+        name: "disk",
         threads: 2,
         batch_rows: 100,
         memory_limit_bytes: AMPLE_MEMORY_BYTES,
         tight: false,
-        join_build_bytes: Some(0),
+        kept_bytes: Some(0),
     },
 ];
 
@@ -121,7 +121,8 @@ impl Mode {
             .temp_dirs([temp_dir]);
         // Many sessions share this process.
         options.knobs.reserved_only = true;
-        options.knobs.join_build_bytes = self.join_build_bytes;
+        options.knobs.join_build_bytes = self.kept_bytes;
+        options.knobs.window_bytes = self.kept_bytes;
         Session::new(options)
     }
 }

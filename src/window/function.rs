@@ -4,6 +4,7 @@
 //! cursors of its own. What it holds besides them does not grow with the partition, but for
 //! aggregates that keep their values and functions we know nothing of; they say how much they hold.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -26,7 +27,7 @@ use datafusion::physical_expr::window::{
 };
 use datafusion::physical_plan::windows::WindowUDFExpr;
 
-use super::frame::{Edge, Frames, GroupEnds, Part, Run};
+use super::frame::{Edge, Frames, Grain, GroupEnds, Part, Run};
 use super::rows::{Cursor, Exprs, Rows};
 use crate::exchange::{compacted, logical_bytes};
 
@@ -71,7 +72,7 @@ impl Function {
 
     fn known(expr: &Arc<dyn WindowExpr>, function: &WindowUDFExpr) -> Result<Option<Self>> {
         let fun = function.fun();
-        if let Some(kind) = NumberKind::of(fun, function) {
+        if let Some(kind) = NumberKind::of_function(function) {
             return Ok(Some(Function::Number(Number::new(kind, expr))));
         }
         let Some(target) = Target::of(fun, function) else { return Ok(None) };
@@ -102,6 +103,18 @@ impl Function {
     }
 }
 
+/// The aggregate of an expression that has one value for each partition, where DataFusion can
+/// compute it for many of them at once.
+pub(super) fn aggregate_of_partitions(
+    expr: &Arc<dyn WindowExpr>,
+) -> Option<&AggregateFunctionExpr> {
+    let plain = expr.as_any().downcast_ref::<PlainAggregateWindowExpr>()?;
+    let frames = Frames::new(expr.get_window_frame(), expr.order_by()).ok()?;
+    let aggregate = plain.get_aggregate_expr();
+    let is_one = frames.grain == Grain::Partition && !has_filter(expr);
+    (is_one && aggregate.groups_accumulator_supported()).then_some(aggregate)
+}
+
 /// Whether an aggregate has a FILTER. DataFusion 55 does not give it but in what it prints, where
 /// it is the last field.
 fn has_filter(expr: &Arc<dyn WindowExpr>) -> bool {
@@ -121,7 +134,7 @@ pub(super) struct Number {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum NumberKind {
+pub(super) enum NumberKind {
     RowNumber,
     Rank,
     DenseRank,
@@ -131,7 +144,14 @@ enum NumberKind {
 }
 
 impl NumberKind {
-    fn of(fun: &Arc<WindowUDF>, function: &WindowUDFExpr) -> Option<Self> {
+    /// The kind of an expression, if it is such a function.
+    pub(super) fn of(expr: &Arc<dyn WindowExpr>) -> Option<Self> {
+        let standard = expr.as_any().downcast_ref::<StandardWindowExpr>()?;
+        NumberKind::of_function(standard.get_standard_func_expr().as_any().downcast_ref()?)
+    }
+
+    fn of_function(function: &WindowUDFExpr) -> Option<Self> {
+        let fun = function.fun();
         Some(match fun {
             _ if *fun == row_number::row_number_udwf() => NumberKind::RowNumber,
             _ if *fun == rank::rank_udwf() => NumberKind::Rank,
@@ -144,6 +164,79 @@ impl NumberKind {
             _ => return None,
         })
     }
+}
+
+impl NumberKind {
+    /// Whether it depends on which rows are peers.
+    pub(super) fn needs_peers(self) -> bool {
+        !matches!(self, NumberKind::RowNumber | NumberKind::Ntile(_))
+    }
+
+    /// The results for partitions that are in memory, with the runs of their peers.
+    pub(super) fn all(self, partitions: &[Range<usize>], peers: &[Range<usize>]) -> ArrayRef {
+        let rows = partitions.last().map_or(0, |last| last.end);
+        let by_row = |value: &dyn Fn(u64, u64) -> u64| -> ArrayRef {
+            let mut values = Vec::with_capacity(rows);
+            for partition in partitions {
+                let all = partition.len() as u64;
+                values.extend((0..all).map(|row| value(row, all)));
+            }
+            Arc::new(UInt64Array::from(values))
+        };
+        match self {
+            NumberKind::RowNumber => by_row(&|row, _| row + 1),
+            NumberKind::Ntile(tiles) => by_row(&|row, all| tile(row, all, tiles)),
+            NumberKind::Rank => {
+                Arc::new(UInt64Array::from(each_group(partitions, peers, |group| {
+                    group.start as u64 + 1
+                })))
+            }
+            NumberKind::DenseRank => {
+                Arc::new(UInt64Array::from(each_group(partitions, peers, |group| {
+                    group.number as u64 + 1
+                })))
+            }
+            NumberKind::PercentRank => {
+                Arc::new(Float64Array::from(each_group(partitions, peers, |group| {
+                    group.start as f64 / (group.all as f64 - 1.0).max(1.0)
+                })))
+            }
+            NumberKind::CumeDist => {
+                Arc::new(Float64Array::from(each_group(partitions, peers, |group| {
+                    group.end as f64 / group.all as f64
+                })))
+            }
+        }
+    }
+}
+
+/// Where a group is in its partition.
+struct Group {
+    number: usize,
+    start: usize,
+    end: usize,
+    /// Rows of the partition.
+    all: usize,
+}
+
+/// A value for each run of peers, repeated for its rows. No run is in two partitions.
+fn each_group<T: Clone>(
+    partitions: &[Range<usize>],
+    peers: &[Range<usize>],
+    value: impl Fn(Group) -> T,
+) -> Vec<T> {
+    let mut values = Vec::with_capacity(partitions.last().map_or(0, |last| last.end));
+    let mut peers = peers.iter().peekable();
+    for partition in partitions {
+        let mut number = 0;
+        while let Some(run) = peers.next_if(|run| run.start < partition.end) {
+            let (start, end) = (run.start - partition.start, run.end - partition.start);
+            let group = Group { number, start, end, all: partition.len() };
+            values.resize(values.len() + run.len(), value(group));
+            number += 1;
+        }
+    }
+    values
 }
 
 /// An argument that must be a whole number; NULL is 0.
@@ -499,7 +592,7 @@ pub(super) struct Aggregate {
     added: Cursor,
     removed: Cursor,
     /// The rows that are in the accumulator.
-    frame: std::ops::Range<usize>,
+    frame: Range<usize>,
     /// Its value, if that was asked for.
     value: Option<ScalarValue>,
     /// The value of a frame without rows.
@@ -547,11 +640,7 @@ impl Aggregate {
     }
 
     /// The value for a frame, none of whose ends is before that of the last one.
-    async fn value(
-        &mut self,
-        rows: &mut Rows,
-        frame: std::ops::Range<usize>,
-    ) -> Result<ScalarValue> {
+    async fn value(&mut self, rows: &mut Rows, frame: Range<usize>) -> Result<ScalarValue> {
         if frame.is_empty() {
             let reached = frame.end.max(self.frame.end);
             if self.is_sliding && reached > 0 {

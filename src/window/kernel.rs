@@ -5,12 +5,15 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, RecordBatch, UInt32Array};
-use arrow::compute::{SortColumn, concat, lexsort_to_indices, take_record_batch};
+use arrow::compute::{SortColumn, concat, lexsort_to_indices, take, take_record_batch};
 use datafusion::common::ScalarValue;
 use datafusion::error::Result;
+use datafusion::logical_expr::EmitTo;
 use datafusion::physical_expr::PhysicalSortExpr;
+use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
 use datafusion::physical_expr::window::WindowExpr;
 
+use super::function::{NumberKind, aggregate_of_partitions, order_exprs};
 use super::plan::{Stage, Windows};
 use super::rows::{Exprs, evaluate, runs};
 
@@ -25,9 +28,9 @@ pub(super) fn work_bytes(windows: &Windows, bytes: usize, rows: usize) -> usize 
         .stages
         .iter()
         .flat_map(|stage| &stage.exprs)
-        // A column, twice while it is put together from those of the partitions; DataFusion makes
-        // many of them from a value for each row.
-        .map(|expr| if has_fast_results(expr) { 16 } else { size_of::<ScalarValue>() + 32 })
+        // A column and where the partition of a row is; DataFusion makes many columns from a value
+        // for each row, and puts those of the partitions together.
+        .map(|expr| if has_fast_results(expr) { 32 } else { size_of::<ScalarValue>() + 32 })
         .sum();
     bytes + bytes / columns + rows * (4 + 16 + results)
 }
@@ -65,12 +68,7 @@ fn sorted(batch: RecordBatch, keys: &Exprs, order_by: &[PhysicalSortExpr]) -> Re
     }
     let order = lexsort_to_indices(&columns, None)?;
     drop(columns);
-    take_by_column(batch, &order)
-}
-
-/// The rows at these places.
-fn take_by_column(batch: RecordBatch, places: &UInt32Array) -> Result<RecordBatch> {
-    Ok(take_record_batch(&batch, places)?)
+    Ok(take_record_batch(&batch, &order)?)
 }
 
 /// A batch of whole partitions in order, with the results of a stage.
@@ -94,8 +92,18 @@ async fn column(
     batch: &RecordBatch,
     partitions: &[Range<usize>],
 ) -> Result<ArrayRef> {
+    if let Some(kind) = NumberKind::of(expr) {
+        let peers = match kind.needs_peers() {
+            true => peers(expr, batch, partitions)?,
+            false => Vec::new(),
+        };
+        return Ok(kind.all(partitions, &peers));
+    }
     if let [_] = partitions {
         return expr.evaluate(batch);
+    }
+    if let Some(aggregate) = aggregate_of_partitions(expr) {
+        return totals(aggregate, batch, partitions);
     }
     let mut results = Vec::with_capacity(partitions.len());
     let mut rows = 0;
@@ -111,7 +119,38 @@ async fn column(
     Ok(concat(&results)?)
 }
 
+/// The runs of peers of all partitions.
+fn peers(
+    expr: &Arc<dyn WindowExpr>,
+    batch: &RecordBatch,
+    partitions: &[Range<usize>],
+) -> Result<Vec<Range<usize>>> {
+    if expr.order_by().is_empty() {
+        return Ok(partitions.to_vec());
+    }
+    let columns = expr.partition_by().iter().cloned().chain(order_exprs(expr.order_by()).to_vec());
+    runs(&evaluate(&columns.collect(), batch)?, batch.num_rows())
+}
+
+/// The value of an aggregate for each partition, repeated for its rows.
+fn totals(
+    aggregate: &AggregateFunctionExpr,
+    batch: &RecordBatch,
+    partitions: &[Range<usize>],
+) -> Result<ArrayRef> {
+    let mut groups = Vec::with_capacity(batch.num_rows());
+    for (group, partition) in partitions.iter().enumerate() {
+        groups.resize(groups.len() + partition.len(), group);
+    }
+    let values = evaluate(&aggregate.expressions().into_iter().collect(), batch)?;
+    let mut accumulator = aggregate.create_groups_accumulator()?;
+    accumulator.update_batch(&values, &groups, None, partitions.len())?;
+    let totals = accumulator.evaluate(EmitTo::All)?;
+    let places = UInt32Array::from_iter_values(groups.iter().map(|group| *group as u32));
+    Ok(take(&totals, &places, None)?)
+}
+
 /// Whether the results of a partition come as a whole, not value by value.
-fn has_fast_results(_: &Arc<dyn WindowExpr>) -> bool {
-    false
+fn has_fast_results(expr: &Arc<dyn WindowExpr>) -> bool {
+    NumberKind::of(expr).is_some() || aggregate_of_partitions(expr).is_some()
 }

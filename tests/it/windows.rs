@@ -469,3 +469,180 @@ async fn keys_of_other_types_and_tables_that_are_almost_empty() {
     check(9, draw(300, KeyType::Text, 1, 100), &windows, &["PARTITION BY g, h", "PARTITION BY g"])
         .await;
 }
+
+// Plans.
+
+async fn plan(session: &Session, sql: &str) -> String {
+    let rows = sorted_rows(&run(session, &format!("EXPLAIN {sql}")).await.unwrap());
+    rows.concat()
+}
+
+/// The value of a metric in what EXPLAIN ANALYZE says.
+fn metric(text: &str, name: &str) -> usize {
+    let (_, rest) = text.split_once(&format!("{name}=")).unwrap();
+    rest.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn buckets_are_split_and_streamed_where_they_must_be() {
+    let draw = Draw { rows: 3000, key_type: KeyType::Int64, keys: 300, nulls: 0, hot: false };
+    let sql = "EXPLAIN ANALYZE SELECT sum(v) OVER (PARTITION BY g ORDER BY k) FROM t";
+    let cases = [
+        (draw, knobs(0, Some(4), None), false, false),
+        (draw, knobs(0, Some(4), Some(1)), true, false),
+        (Draw { hot: true, ..draw }, knobs(0, Some(4), Some(2)), true, true),
+        (draw, knobs(0, Some(1), Some(1)), false, true),
+    ];
+    for (draw, knobs, is_split, is_streamed) in cases {
+        let place = Place::new();
+        let _ = prepare(&place, &table(10, draw));
+        let setup = setup(2, 100, knobs);
+        let session = setup.open(&place).await;
+        let text = sorted_rows(&run(&session, sql).await.unwrap()).concat();
+        assert_eq!(metric(&text, "split_buckets") > 0, is_split, "{setup:?}: {text}");
+        assert_eq!(metric(&text, "streamed_buckets") > 0, is_streamed, "{setup:?}: {text}");
+        assert!(metric(&text, "spilled_rows") > 0, "{text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn windows_of_the_same_partitions_are_evaluated_together() {
+    let place = Place::new();
+    let draw = Draw { rows: 1000, key_type: KeyType::Int64, keys: 30, nulls: 5, hot: false };
+    let reference = prepare(&place, &table(11, draw));
+    let sql = "SELECT id, sum(v) OVER (PARTITION BY g, h) AS a, \
+        row_number() OVER (PARTITION BY h, g ORDER BY id DESC) AS b, \
+        lag(v) OVER (PARTITION BY g, h ORDER BY k, id) AS c, \
+        rank() OVER (PARTITION BY g, h ORDER BY k) AS d FROM t";
+    let expected = sorted_rows(&reference.sql(sql).await.unwrap().collect().await.unwrap());
+    for setup in setups() {
+        let session = setup.open(&place).await;
+        let text = plan(&session, sql).await;
+        assert_eq!(text.matches("SpillingWindowExec").count(), 1, "{text}");
+        assert!(!text.contains("SortExec"), "{text}");
+        let rows = sorted_rows(&run(&session, sql).await.unwrap());
+        assert_rows(&format!("{setup:?}"), &rows, &expected);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_in_order_stays_so() {
+    let place = Place::new();
+    let draw = Draw { rows: 1000, key_type: KeyType::Int64, keys: 30, nulls: 5, hot: false };
+    let _ = prepare(&place, &table(12, draw));
+    let session = setup(2, 64, knobs(0, None, None)).open(&place).await;
+    // The order of the rows is that of the window, so there is one sort alone.
+    let sql = "SELECT id, sum(v) OVER (ORDER BY id) AS w FROM t ORDER BY id";
+    let text = plan(&session, sql).await;
+    assert!(text.contains("SortedWindowExec"), "{text}");
+    assert_eq!(text.matches("SortExec").count(), 1, "{text}");
+    // That of a window with partitions is not.
+    for sql in [sql, "SELECT id, sum(v) OVER (PARTITION BY g ORDER BY id) FROM t ORDER BY id"] {
+        let mut next = 0;
+        for batch in run(&session, sql).await.unwrap() {
+            let ids = batch.column(0).as_any().downcast_ref::<Int64Array>().unwrap().clone();
+            for id in ids.values() {
+                assert_eq!(*id, next, "{sql}");
+                next += 1;
+            }
+        }
+        assert_eq!(next, 1000);
+    }
+}
+
+// Memory and failures.
+
+/// Windows over many rows, each with and without partitions.
+fn large(rows: u32) -> [String; 3] {
+    let t = format!(
+        "(SELECT value AS v, value % 1000 AS g, 'text ' || value AS s \
+         FROM generate_series(1, {rows})) AS t"
+    );
+    let query = |over: &str| format!("SELECT s, sum(v) {over} AS w FROM {t}");
+    [query("OVER (PARTITION BY g)"), query("OVER (PARTITION BY g % 1)"), query("OVER ()")]
+}
+
+fn count(sql: &str) -> String {
+    format!("SELECT count(s || w) AS n FROM ({sql}) AS windows")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn little_memory_is_enough_but_for_functions_that_keep_all_values() {
+    let place = Place::new();
+    let mut options = SessionOptions::new()
+        .threads(2)
+        .memory_limit_bytes(32 << 20)
+        .temp_dirs([place.temporary()]);
+    options.knobs.reserved_only = true;
+    let session = Session::new(options).unwrap();
+    for sql in large(1_000_000) {
+        let before = session.spill_metrics().written_bytes;
+        let rows = sorted_rows(&run(&session, &count(&sql)).await.unwrap());
+        assert_eq!(rows, ["1000000|"], "{sql}");
+        assert!(session.spill_metrics().written_bytes > before, "{sql}: nothing was spilled");
+    }
+    let sql = large(4_000_000)[2].replace("sum(v)", "median(v)");
+    let error = run(&session, &count(&sql)).await.expect_err("the values of all rows fit");
+    assert_eq!(error.kind(), ErrorKind::Resources, "{error}");
+    assert!(error.to_string().contains("window functions"), "{error}");
+    assert_no_files_soon("after the error", &place).await;
+}
+
+/// Everything goes to disk; with one bucket, partitions are streamed.
+fn failing(fault: Knobs, buckets: usize) -> Setup {
+    let forced = knobs(0, Some(buckets), Some(1));
+    let (fail_write, alter_read) = (fault.fail_write, fault.alter_read);
+    setup(2, 8192, Knobs { fail_write, alter_read, ..forced })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_that_fails_is_an_error_that_names_the_place() {
+    for buckets in [1, 4] {
+        for write in [1, 5] {
+            for sql in large(100_000) {
+                let place = Place::new();
+                let fault = Knobs { fail_write: Some(write), ..Knobs::default() };
+                let session = failing(fault, buckets).session(&place);
+                let error = run(&session, &count(&sql)).await.expect_err(&sql);
+                assert_eq!(error.kind(), ErrorKind::Io, "{sql}: {error}");
+                let folder = place.temporary();
+                assert!(error.to_string().contains(folder.to_str().unwrap()), "{sql}: {error}");
+                assert_no_files_soon(&sql, &place).await;
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_block_that_was_altered_is_an_error_and_never_rows() {
+    for buckets in [1, 4] {
+        for read in [1, 3] {
+            for sql in large(100_000) {
+                let place = Place::new();
+                let fault = Knobs { alter_read: Some(read), ..Knobs::default() };
+                let session = failing(fault, buckets).session(&place);
+                let error = run(&session, &count(&sql)).await.expect_err(&sql);
+                assert!(error.to_string().contains("temporary file"), "{sql}: {error}");
+                assert_no_files_soon(&sql, &place).await;
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_window_that_is_dropped_leaves_no_file() {
+    for buckets in [1, 4] {
+        for sql in large(200_000) {
+            let place = Place::new();
+            let session = failing(Knobs::default(), buckets).session(&place);
+            let mut stream = session.sql(&sql).await.unwrap().stream().await.unwrap();
+            assert!(stream.try_next().await.unwrap().is_some(), "{sql}");
+            assert!(stream.metrics().spilled_bytes > 0, "{sql}");
+            assert!(files_below(&place.temporary()) > 0, "{sql}: nothing to remove");
+            drop(stream);
+            assert_no_files_soon(&sql, &place).await;
+            let rows = sorted_rows(&run(&session, &count(&sql)).await.unwrap());
+            assert_eq!(rows, ["200000|"], "{sql}");
+        }
+    }
+}
