@@ -796,3 +796,38 @@ impl Buffered {
 pub(super) fn order_exprs(order_by: &[PhysicalSortExpr]) -> Exprs {
     order_by.iter().map(|order| Arc::clone(&order.expr)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::AsArray;
+    use arrow::datatypes::{Float64Type, UInt64Type};
+
+    use super::*;
+
+    #[test]
+    fn tiles_differ_by_a_row_at_most_and_the_first_are_larger() {
+        let tiles = |all, tiles| (0..all).map(|row| tile(row, all, tiles)).collect::<Vec<_>>();
+        assert_eq!(tiles(10, 4), [1, 1, 1, 2, 2, 2, 3, 3, 4, 4]);
+        assert_eq!(tiles(3, 5), [1, 2, 3]);
+        assert_eq!(tiles(4, 2), [1, 1, 2, 2]);
+        assert_eq!(tiles(2, u64::MAX), [1, 2]);
+    }
+
+    #[test]
+    fn numbers_of_several_partitions() {
+        let (partitions, peers) = ([0..4, 4..5, 5..7], [0..1, 1..3, 3..4, 4..5, 5..7]);
+        let whole = |kind: NumberKind| {
+            kind.all(&partitions, &peers).as_primitive::<UInt64Type>().values().to_vec()
+        };
+        assert_eq!(whole(NumberKind::RowNumber), [1, 2, 3, 4, 1, 1, 2]);
+        assert_eq!(whole(NumberKind::Rank), [1, 2, 2, 4, 1, 1, 1]);
+        assert_eq!(whole(NumberKind::DenseRank), [1, 2, 2, 3, 1, 1, 1]);
+        assert_eq!(whole(NumberKind::Ntile(2)), [1, 1, 2, 2, 1, 1, 2]);
+        let part = |kind: NumberKind| {
+            kind.all(&partitions, &peers).as_primitive::<Float64Type>().values().to_vec()
+        };
+        let third = 1.0 / 3.0;
+        assert_eq!(part(NumberKind::PercentRank), [0.0, third, third, 1.0, 0.0, 0.0, 0.0]);
+        assert_eq!(part(NumberKind::CumeDist), [0.25, 0.75, 0.75, 1.0, 1.0, 1.0, 1.0]);
+    }
+}

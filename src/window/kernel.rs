@@ -42,10 +42,13 @@ pub(super) fn work_bytes(windows: &Windows, bytes: usize, rows: usize) -> usize 
 pub(super) async fn run(windows: &Windows, batch: RecordBatch) -> Result<RecordBatch> {
     let mut batch = batch;
     for stage in &windows.stages {
-        if !stage.is_sorted {
-            batch = sorted(batch, &windows.keys, &stage.order_by)?;
+        if let Some(columns) = &stage.columns {
+            batch = batch.project(columns)?;
         }
-        let keys = evaluate(&windows.keys, &batch)?;
+        if !stage.is_sorted {
+            batch = sorted(batch, &stage.keys, &stage.order_by)?;
+        }
+        let keys = evaluate(&stage.keys, &batch)?;
         let partitions = runs(&keys, batch.num_rows())?;
         batch = add_columns(stage, batch, &partitions).await?;
     }

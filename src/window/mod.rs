@@ -34,6 +34,7 @@ use datafusion::physical_plan::execution_plan::{Boundedness, CardinalityEffect, 
 use datafusion::physical_plan::metrics::{
     BaselineMetrics, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet, RecordOutput, SpillMetrics,
 };
+use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec, get_window_mode};
@@ -117,25 +118,24 @@ impl SpillingWindowExec {
         if let Some((_, InputOrderMode::Sorted)) = get_window_mode(keys, first.order_by(), input)? {
             return Ok(None);
         }
+        let stage = Stage::first(exprs, input.schema(), plan.schema());
+        let (below, columns) = match input.downcast_ref::<ProjectionExec>() {
+            Some(projection) => (projection.input(), Some(projection.expr())),
+            None => (input, None),
+        };
         // Windows with the same partitions below this one are evaluated on the same buckets.
-        if let Some(below) = input.downcast_ref::<SpillingWindowExec>()
-            && keys.len() == below.windows.keys.len()
-            && keys.iter().all(|key| below.windows.keys.iter().any(|other| key.eq(other)))
+        let below = below.downcast_ref::<SpillingWindowExec>();
+        if let Some((below, before)) =
+            below.and_then(|below| Some((below, below.windows.stages.last()?)))
+            && let Some(stage) = stage.after(before, columns)?
         {
             let mut windows = below.windows.clone();
-            let before = windows.stages.last().map(AsRef::as_ref);
-            windows.stages.push(Arc::new(Stage::new(exprs, plan.schema(), before)));
-            return Ok(Some(SpillingWindowExec::new(
-                Arc::clone(&below.input),
-                windows,
-                least_outputs,
-            )));
+            windows.stages.push(Arc::new(stage));
+            let input = Arc::clone(&below.input);
+            return Ok(Some(SpillingWindowExec::new(input, windows, least_outputs)));
         }
-        let windows = Windows {
-            keys: keys.iter().cloned().collect(),
-            stages: vec![Arc::new(Stage::new(exprs, plan.schema(), None))],
-            input: input.schema(),
-        };
+        let stage = Stage::first(exprs, input.schema(), plan.schema());
+        let windows = Windows { stages: vec![Arc::new(stage)], input: input.schema() };
         Ok(Some(SpillingWindowExec::new(Arc::clone(input), windows, least_outputs)))
     }
 
@@ -305,7 +305,8 @@ impl SortedWindowExec {
         if bounded.is_some_and(|plan| plan.input_order_mode != InputOrderMode::Sorted) {
             return None;
         }
-        let stage = Arc::new(Stage::new(exprs, plan.schema(), None));
+        let input = plan.children()[0].schema();
+        let stage = Arc::new(Stage::first(exprs, input, plan.schema()));
         let metrics = ExecutionPlanMetricsSet::new();
         Some(SortedWindowExec { plan: Arc::clone(plan), stage, metrics })
     }
@@ -386,10 +387,8 @@ impl ExecutionPlan for SortedWindowExec {
             cap_bytes: cap.unwrap_or(usize::MAX),
         };
         let input = self.children()[0].execute(partition, Arc::clone(&context))?;
-        let keys = self.stage.exprs.first().map_or(&[] as &[_], |expr| expr.partition_by());
-        let keys = keys.iter().cloned().collect();
         let pool = context.memory_pool();
-        let output = sorted::run(Arc::clone(&self.stage), keys, input, pool, overflow);
+        let output = sorted::run(Arc::clone(&self.stage), input, pool, overflow);
         Ok(counted(output, &self.metrics, partition))
     }
 

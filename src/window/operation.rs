@@ -149,7 +149,7 @@ impl Exchange {
         let memory = Arc::new(consumer.register(context.task.memory_pool()));
         let count = resources.knobs.buckets.unwrap_or(MAX_BUCKETS);
         let count = count.next_power_of_two().min(MAX_BUCKETS);
-        let keys = context.windows.keys.to_vec();
+        let keys = context.windows.keys();
         let cap_bytes = context.cap_bytes(level);
         let buckets = Arc::new(
             Buckets::new(
@@ -355,18 +355,24 @@ fn streamed(context: &Context, work: &Work) -> Result<Batches> {
     };
     let mut rows = work.stream(context);
     for stage in &windows.stages {
-        if !stage.is_sorted {
-            rows = sort(rows, ordering(windows, stage)?, &context.task)?;
+        if let Some(columns) = &stage.columns {
+            let columns = columns.clone();
+            let projected = rows.map(move |batch| Ok(batch?.project(&columns)?));
+            let schema = Arc::clone(&stage.input);
+            rows = Box::pin(RecordBatchStreamAdapter::new(schema, projected));
         }
-        let (keys, pool) = (Arc::clone(&windows.keys), context.task.memory_pool());
-        rows = sorted::run(Arc::clone(stage), keys, rows, pool, overflow.clone());
+        if !stage.is_sorted {
+            rows = sort(rows, ordering(stage)?, &context.task)?;
+        }
+        let pool = context.task.memory_pool();
+        rows = sorted::run(Arc::clone(stage), rows, pool, overflow.clone());
     }
     Ok(rows.boxed())
 }
 
 /// The keys of the partitions, then ORDER BY.
-fn ordering(windows: &Windows, stage: &Stage) -> Result<LexOrdering> {
-    let keys = windows.keys.iter().map(|key| PhysicalSortExpr::new_default(Arc::clone(key)));
+fn ordering(stage: &Stage) -> Result<LexOrdering> {
+    let keys = stage.keys.iter().map(|key| PhysicalSortExpr::new_default(Arc::clone(key)));
     match LexOrdering::new(keys.chain(stage.order_by.iter().cloned())) {
         Some(ordering) => Ok(ordering),
         None => internal_err!("windows without keys were split"),

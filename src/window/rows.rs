@@ -358,3 +358,114 @@ impl Cursor {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{AsArray, Int64Array};
+    use arrow::datatypes::Int64Type;
+    use datafusion::execution::memory_pool::{
+        GreedyMemoryPool, MemoryConsumer, MemoryPool, UnboundedMemoryPool,
+    };
+    use datafusion::physical_expr::expressions::Column;
+    use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
+    use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+    use futures::stream;
+
+    use super::*;
+    use crate::session::SessionOptions;
+
+    fn column(name: &str, index: usize) -> Exprs {
+        [Arc::new(Column::new(name, index)) as Arc<dyn PhysicalExpr>].into_iter().collect()
+    }
+
+    /// Batches of 10 rows with a key and the number of the row.
+    fn input(keys: &[i64]) -> SendableRecordBatchStream {
+        let rows: Vec<i64> = (0..keys.len() as i64).collect();
+        let batches: Vec<RecordBatch> = keys
+            .chunks(10)
+            .zip(rows.chunks(10))
+            .map(|(keys, rows)| {
+                let columns = [("key", keys), ("row", rows)];
+                let array =
+                    |values: &[i64]| Arc::new(Int64Array::from(values.to_vec())) as ArrayRef;
+                RecordBatch::try_from_iter(columns.map(|(name, values)| (name, array(values))))
+                    .unwrap()
+            })
+            .collect();
+        let schema = batches[0].schema();
+        Box::pin(RecordBatchStreamAdapter::new(schema, stream::iter(batches.into_iter().map(Ok))))
+    }
+
+    struct Case {
+        _folder: tempfile::TempDir,
+        store: SpillStore,
+        pool: Arc<dyn MemoryPool>,
+        rows: Rows,
+    }
+
+    fn case(keys: &[i64], pool: Arc<dyn MemoryPool>, cap_bytes: usize) -> Case {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SpillStore::new(&SessionOptions::new().temp_dirs([folder.path()])).unwrap();
+        let metrics = SpillMetrics::new(&ExecutionPlanMetricsSet::new(), 0);
+        let overflow = Overflow { store: store.clone(), metrics, cap_bytes };
+        let memory = MemoryConsumer::new("test").register(&pool);
+        let rows = Rows::new(input(keys), column("key", 0), memory, overflow);
+        Case { _folder: folder, store, pool, rows }
+    }
+
+    fn numbers(batch: &RecordBatch) -> Vec<i64> {
+        batch.column(1).as_primitive::<Int64Type>().values().to_vec()
+    }
+
+    #[tokio::test]
+    async fn small_partitions_come_together_and_large_ones_are_opened() {
+        // Rows 0..3 and 3..7 in the first batch, then 7..27, then 27..30.
+        let keys: Vec<i64> = [[0; 3].as_slice(), &[1; 4], &[2; 20], &[3; 3]].concat();
+        let mut case = case(&keys, Arc::new(UnboundedMemoryPool::default()), usize::MAX);
+        let rows = &mut case.rows;
+        let Some(Section::Partitions(batch, ranges)) = rows.next_section().await.unwrap() else {
+            panic!("the first two are complete")
+        };
+        assert_eq!((numbers(&batch), ranges), ((0..7).collect(), vec![0..3, 3..7]));
+        assert!(matches!(rows.next_section().await.unwrap(), Some(Section::Open)));
+        assert!(rows.reach(19).await.unwrap());
+        assert!(!rows.reach(20).await.unwrap());
+        assert_eq!(rows.complete().await.unwrap(), 20);
+        assert_eq!(numbers(&rows.block(1).await.unwrap().unwrap()), (10..20).collect::<Vec<_>>());
+        assert!(rows.block(3).await.unwrap().is_none());
+        assert!(matches!(rows.next_section().await.unwrap(), Some(Section::Open)));
+        assert_eq!(rows.complete().await.unwrap(), 3);
+        assert!(rows.next_section().await.unwrap().is_none());
+        assert_eq!(case.pool.reserved(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_memory_has_no_room_for_is_on_disk_until_it_is_given_up() {
+        let pool = Arc::new(GreedyMemoryPool::new(400));
+        // A block has 160 bytes.
+        for (cap_bytes, in_memory) in [(usize::MAX, 320), (200, 160), (0, 0)] {
+            let mut case = case(&[5; 95], Arc::clone(&pool) as _, cap_bytes);
+            let rows = &mut case.rows;
+            assert!(matches!(rows.next_section().await.unwrap(), Some(Section::Open)));
+            assert_eq!(rows.complete().await.unwrap(), 95);
+            assert_eq!(case.pool.reserved(), in_memory);
+            assert!(case.store.metrics().disk_bytes > 0);
+            let mut cursor = Cursor::new(column("row", 1));
+            let mut seen: Vec<i64> = Vec::new();
+            let see = |columns: &[ArrayRef]| {
+                seen.extend(columns[0].as_primitive::<Int64Type>().values());
+                Ok(())
+            };
+            cursor.visit(rows, 3..94, see).await.unwrap();
+            assert_eq!(seen, (3..94).collect::<Vec<i64>>());
+            // The cursor has the values of the last block and asks for none before.
+            assert_eq!(cursor.needs(94), 95);
+            rows.forget_before(90);
+            assert_eq!(case.pool.reserved(), 0);
+            assert!(rows.block(8).await.is_err(), "it was given up");
+            assert_eq!(numbers(&rows.block(9).await.unwrap().unwrap()).len(), 5);
+            assert!(rows.next_section().await.unwrap().is_none());
+            assert_eq!(case.store.metrics().disk_bytes, 0);
+        }
+    }
+}

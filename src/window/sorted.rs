@@ -13,17 +13,16 @@ use super::frame::Peers;
 use super::function::{Function, order_exprs};
 use super::kernel;
 use super::plan::Stage;
-use super::rows::{Exprs, Overflow, Rows, Section};
+use super::rows::{Overflow, Rows, Section};
 use crate::kernel::until_error;
 
 /// Consumers of windows have this name.
 pub(super) const CONSUMER: &str = "window";
 
-/// The rows of a stream that is sorted by `keys` and the ORDER BY of a stage, in the same order,
+/// The rows of a stream that is sorted by PARTITION BY and ORDER BY of a stage, in the same order,
 /// with the results of the stage.
 pub(super) fn run(
     stage: Arc<Stage>,
-    keys: Exprs,
     input: SendableRecordBatchStream,
     pool: &Arc<dyn MemoryPool>,
     overflow: Overflow,
@@ -32,7 +31,7 @@ pub(super) fn run(
     let states = MemoryConsumer::new("window functions").register(pool);
     let schema = Arc::clone(&stage.schema);
     let evaluation = Evaluation {
-        rows: Rows::new(input, keys, memory, overflow),
+        rows: Rows::new(input, Arc::clone(&stage.keys), memory, overflow),
         stage,
         states,
         functions: Vec::new(),
