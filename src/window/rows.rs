@@ -441,7 +441,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_memory_has_no_room_for_is_on_disk_until_it_is_given_up() {
-        let pool = Arc::new(GreedyMemoryPool::new(400));
+        let pool = Arc::new(GreedyMemoryPool::new(390));
         // A block has 160 bytes.
         for (cap_bytes, in_memory) in [(usize::MAX, 320), (200, 160), (0, 0)] {
             let mut case = case(&[5; 95], Arc::clone(&pool) as _, cap_bytes);
