@@ -7,7 +7,8 @@
 //! - [`frame`]: the lazy dataframe, the same plan as SQL
 //! - [`session`]: the one place that assembles DataFusion: memory, temporary files, formats, tables
 //! - `scan`: files → record batches
-//! - `join`: joins of any size, on `exchange`, which splits rows into buckets
+//! - `join`, `window`: joins and window functions of any size, on `exchange`, which splits rows into
+//!   buckets
 //! - [`output`]: record batches → tables on screen, text and files
 //!
 //! Beside them, [`error`] says what went wrong and what to do, `memory` keeps the process within its
@@ -41,6 +42,7 @@ pub mod session;
 mod sort;
 mod spill;
 mod sql;
+mod window;
 
 pub use datafusion::functions_aggregate::expr_fn as aggregates;
 pub use datafusion::logical_expr::{Expr, SortExpr, lit};

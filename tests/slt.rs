@@ -125,6 +125,7 @@ impl Mode {
             options.knobs.join_build_bytes = Some(0);
             options.knobs.aggregate_bytes = Some(0);
             options.knobs.sort_bytes = Some(0);
+            options.knobs.window_bytes = Some(0);
             options.knobs.merge_runs = Some(16);
         }
         Session::new(options)

@@ -324,6 +324,16 @@ impl Buckets {
         (self.contents(bucket), held)
     }
 
+    /// Whether anything was written.
+    pub(crate) fn is_any_on_disk(&self) -> bool {
+        self.file.get().is_some()
+    }
+
+    /// What blocks in the making of spilled buckets are likely to take.
+    pub(crate) fn staging_bytes(&self) -> usize {
+        self.buckets.len() * self.block_bytes / 2
+    }
+
     /// Takes what a bucket holds. Nothing may be added to it later.
     pub(crate) fn contents(&self, bucket: usize) -> Contents {
         let mut bucket = self.buckets[bucket].lock();

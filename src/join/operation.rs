@@ -374,7 +374,7 @@ impl Collector {
             let buckets = Arc::new(buckets.with_spilled(|_| all));
             // From here on the buckets take memory themselves, and for blocks in the making.
             self.memory.free();
-            self.memory.grow(self.staging_bytes(&buckets));
+            self.memory.grow(buckets.staging_bytes());
             *stage = Stage::Split(Arc::clone(&buckets));
             (buckets, batches)
         };
@@ -382,11 +382,6 @@ impl Collector {
             buckets.add(&split(splitter, batch)?, |_| true).await?;
         }
         Ok(buckets)
-    }
-
-    /// Memory for the blocks in the making of one side.
-    fn staging_bytes(&self, buckets: &Buckets) -> usize {
-        buckets.len() * self.block_bytes() / 2
     }
 
     /// Decides what stays in memory, once all rows were added.
@@ -465,7 +460,7 @@ impl Collector {
         if let Some(filter) = self.kernel.dynamic_filter() {
             filter.mark_complete();
         }
-        self.memory.grow(self.staging_bytes(&build));
+        self.memory.grow(build.staging_bytes());
         loop {
             let (rows, bytes) = build.in_memory();
             let columns = schema.fields().len().max(1);

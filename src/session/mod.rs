@@ -38,6 +38,7 @@ use crate::sort::SpillingSorts;
 pub use crate::spill::SpillMetrics;
 use crate::spill::{SpillStore, StreamFiles};
 use crate::sql::{self, SettingStatement};
+use crate::window::{SortedWindows, SpillingWindows};
 
 pub use options::{ByteSize, Knobs, SessionOptions, SpillCompression};
 pub(crate) use resources::Resources;
@@ -365,20 +366,25 @@ fn file_table(path: &Path, kind: FileKind) -> FileTable {
 /// DataFusion's rules for physical plans, with ours where they belong.
 fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let mut rules = PhysicalOptimizer::new().rules;
-    let before_requirements = rules
-        .iter()
-        .position(|rule| rule.name() == "LimitedDistinctAggregation")
-        .expect("DataFusion limits aggregations that need few groups")
-        + 1;
-    let early: [Arc<dyn PhysicalOptimizerRule + Send + Sync>; 3] = [
+    let place = |rules: &[Arc<dyn PhysicalOptimizerRule + Send + Sync>], name: &str| {
+        let found = rules.iter().position(|rule| rule.name() == name);
+        found.unwrap_or_else(|| panic!("DataFusion has no rule {name} any more"))
+    };
+    // Where nothing was repartitioned or sorted yet.
+    let early: [Arc<dyn PhysicalOptimizerRule + Send + Sync>; 4] = [
         // Aggregations that stop early stay DataFusion's.
         Arc::new(TopKAggregation::new()),
         Arc::new(SpillingJoins),
         Arc::new(SpillingAggregates),
+        Arc::new(SpillingWindows),
     ];
-    rules.splice(before_requirements..before_requirements, early);
-    let done = rules.iter().position(|rule| rule.name() == "SanityCheckPlan");
-    rules.insert(done.expect("DataFusion checks its plans"), Arc::new(SpillingSorts));
+    let at = place(&rules, "LimitedDistinctAggregation") + 1;
+    rules.splice(at..at, early);
+    // Where all orders are settled.
+    let at = place(&rules, "EnsureCooperative");
+    rules.insert(at, Arc::new(SortedWindows));
+    let at = place(&rules, "SanityCheckPlan");
+    rules.insert(at, Arc::new(SpillingSorts));
     rules
 }
 

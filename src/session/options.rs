@@ -46,11 +46,13 @@ pub struct Knobs {
     pub aggregate_bytes: Option<u64>,
     /// Bytes a sort keeps in memory before it writes a run; with 0 each batch is a run.
     pub sort_bytes: Option<u64>,
+    /// A window keeps no more than this many bytes of rows in memory; 0 spills everything.
+    pub window_bytes: Option<u64>,
     /// Runs that a sort merges at once; at least 2.
     pub merge_runs: Option<usize>,
     /// Buckets an exchange splits rows into: a power of two from 1 to 64.
     pub buckets: Option<usize>,
-    /// A spilled bucket, or pair of them, is split again at least down to this many levels.
+    /// What was spilled is split again at least down to this many levels.
     pub least_levels: Option<u32>,
     /// The n-th write to a temporary file fails, counted from 1.
     pub fail_write: Option<u64>,
@@ -76,6 +78,7 @@ impl FromStr for Knobs {
                 "aggregate_bytes" => knobs.aggregate_bytes = Some(value),
                 "sort_bytes" => knobs.sort_bytes = Some(value),
                 "merge_runs" => knobs.merge_runs = Some(value as usize),
+                "window_bytes" => knobs.window_bytes = Some(value),
                 "buckets" => knobs.buckets = Some(value as usize),
                 "least_levels" => knobs.least_levels = Some(value as u32),
                 "fail_write" => knobs.fail_write = Some(value),

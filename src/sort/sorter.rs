@@ -141,7 +141,8 @@ impl Sorted {
             return Ok(None);
         }
         let batches: Vec<&RecordBatch> = self.parts.iter().map(|part| &part.batch).collect();
-        Ok(Some(interleave_record_batch(&batches, &places)?))
+        // Strings would hold on to those of all other rows of their parts.
+        Ok(Some(compacted(interleave_record_batch(&batches, &places)?)))
     }
 }
 
@@ -251,7 +252,7 @@ impl Sorter {
         let (rows, bytes) = sorted.size();
         let rows = self.context.block_rows(rows, bytes);
         while let Some(batch) = sorted.next(rows)? {
-            kept.push(compacted(batch));
+            kept.push(batch);
             tokio::task::yield_now().await;
         }
         self.note_bound(&sorted);

@@ -20,3 +20,4 @@ mod real_data;
 mod shell;
 mod stop;
 mod support;
+mod windows;
