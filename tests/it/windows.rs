@@ -638,7 +638,10 @@ async fn a_window_that_is_dropped_leaves_no_file() {
             let mut stream = session.sql(&sql).await.unwrap().stream().await.unwrap();
             assert!(stream.try_next().await.unwrap().is_some(), "{sql}");
             assert!(stream.metrics().spilled_bytes > 0, "{sql}");
-            assert!(files_below(&place.temporary()) > 0, "{sql}: nothing to remove");
+            // Small partitions may all have been read from disk by now; that of all rows was not.
+            if sql.contains("OVER ()") {
+                assert!(files_below(&place.temporary()) > 0, "{sql}: nothing to remove");
+            }
             drop(stream);
             assert_no_files_soon(&sql, &place).await;
             let rows = sorted_rows(&run(&session, &count(&sql)).await.unwrap());
