@@ -35,6 +35,7 @@ mod join;
 mod kernel;
 mod memory;
 pub mod output;
+mod rewrite;
 mod scan;
 pub mod session;
 mod spill;

@@ -21,6 +21,7 @@ use datafusion::execution::memory_pool::TrackConsumersPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::optimizer::{Optimizer, OptimizerRule};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::SessionConfig;
@@ -30,6 +31,7 @@ use crate::error::{Error, Result};
 use crate::frame::DataFrame;
 use crate::join::SpillingJoins;
 use crate::memory::{Gauge, Governor};
+use crate::rewrite::BoundedAggregates;
 use crate::scan::csv::{CsvFormatFactory, CsvOptions};
 use crate::scan::files::{FileKind, FileTable, FileTableFactory, FileTables};
 pub use crate::spill::SpillMetrics;
@@ -105,6 +107,7 @@ impl Session {
             .with_default_features()
             .with_config(session_config(&options).with_extension(Arc::new(resources)))
             .with_runtime_env(runtime)
+            .with_optimizer_rules(logical_rules())
             .with_physical_optimizer_rules(physical_rules())
             .build();
         let mut factories = state.table_factories().clone();
@@ -358,6 +361,17 @@ impl std::fmt::Debug for Session {
 
 fn file_table(path: &Path, kind: FileKind) -> FileTable {
     FileTable { kind: Some(kind), ..FileTable::at(path.to_string_lossy()) }
+}
+
+/// DataFusion's rules for logical plans, with ours where they belong.
+fn logical_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+    let mut rules = Optimizer::new().rules;
+    let distinct = rules
+        .iter()
+        .position(|rule| rule.name() == "single_distinct_aggregation_to_group_by")
+        .expect("DataFusion rewrites distinct aggregates");
+    rules.insert(distinct, Arc::new(BoundedAggregates));
+    rules
 }
 
 /// DataFusion's rules for physical plans, with ours where they belong.
