@@ -26,6 +26,7 @@
 //! # }
 //! ```
 
+mod attempt;
 pub mod cli;
 pub mod error;
 mod exchange;

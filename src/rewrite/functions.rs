@@ -22,8 +22,6 @@ use datafusion::functions_aggregate::variance::{var_pop_udaf, var_samp_udaf};
 use datafusion::logical_expr::expr::{AggregateFunction, AggregateFunctionParams};
 use datafusion::logical_expr::{AggregateUDF, Expr, ExprSchemable, cast, when};
 
-use super::SELECTED;
-
 type Function = fn() -> Arc<AggregateUDF>;
 
 /// A value counts once for these, however often it comes.
@@ -126,8 +124,7 @@ impl Wanted {
         if let Some(quantile) = self.quantile() {
             let value = &params.args[0];
             let numeric = value.get_type(schema)?.is_numeric();
-            let ours = matches!(value, Expr::Column(column) if column.name.starts_with(SELECTED));
-            return Ok(if numeric && !ours {
+            return Ok(if numeric {
                 Kind::Quantile(filtered(value, params, schema)?, quantile)
             } else {
                 Kind::Plain

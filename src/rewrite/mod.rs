@@ -20,6 +20,7 @@ mod tests;
 
 use std::sync::Arc;
 
+use arrow::datatypes::DataType;
 use datafusion::common::alias::AliasGenerator;
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{Column, ScalarValue};
@@ -31,16 +32,16 @@ use datafusion::logical_expr::{
 use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
+use crate::attempt::{InMemoryFirst, WithinBudget};
 use branch::{Branch, Input};
 use functions::{Kind, Quantile, Wanted, pick};
 
-/// What the names of all columns begin with that exist only inside a rewritten plan. No name of a
-/// user reaches these places, so they need not differ from one.
-const RESULT: &str = "__bounded_result";
+/// What the names of all columns begin with that exist only inside a rewritten plan. The names of
+/// aggregates say that they have been rewritten.
+const OURS: &str = "__bounded";
 const KEY: &str = "__bounded_key";
+const RESULT: &str = "__bounded_result";
 const COLUMN: &str = "__bounded_column";
-/// The values among which a median was found. An aggregate of them is finished already.
-const SELECTED: &str = "__bounded_selected";
 
 /// Rewrites aggregates of distinct values, medians and percentiles.
 ///
@@ -69,7 +70,7 @@ impl OptimizerRule for BoundedAggregates {
     ) -> Result<Transformed<LogicalPlan>> {
         let LogicalPlan::Aggregate(aggregate) = &plan else { return Ok(Transformed::no(plan)) };
         let rewritten = match Shares::of(aggregate)? {
-            Some(shares) => Rewrite::new(aggregate, config.alias_generator()).plan(shares)?,
+            Some(shares) => Rewrite::new(aggregate, config.alias_generator()).plan(&shares)?,
             None => return Ok(Transformed::no(plan)),
         };
         Ok(Transformed::yes(rewritten))
@@ -109,13 +110,16 @@ impl Shares {
         }
         let mut shares = Shares::default();
         for (index, expr) in aggregate.aggr_expr.iter().enumerate() {
+            if matches!(expr, Expr::Alias(alias) if alias.name.starts_with(OURS)) {
+                return Ok(None);
+            }
             let Expr::AggregateFunction(function) = expr.clone().unalias() else {
                 return Ok(None);
             };
             let data_type = aggregate.schema.field(groups.len() + index).data_type().clone();
             shares.add(Wanted { index, function, data_type }, aggregate)?;
         }
-        let several = shares.branches() > 1;
+        let several = shares.passes() > 1;
         let wanted = !shares.distinct.is_empty() || !shares.quantiles.is_empty();
         let possible = !several || repeatable::is_repeatable(aggregate)?;
         Ok((wanted && possible).then_some(shares))
@@ -129,7 +133,7 @@ impl Shares {
                     None => self.distinct.push(DistinctShare { values, wanted: vec![wanted] }),
                 }
             }
-            Kind::Quantile(value, quantile) if has_few_groups(aggregate) => {
+            Kind::Quantile(value, quantile) => {
                 let distinct = wanted.function.params.distinct;
                 let same =
                     |share: &&mut QuantileShare| share.value == value && share.distinct == distinct;
@@ -142,7 +146,7 @@ impl Shares {
                     }
                 }
             }
-            Kind::Quantile(..) | Kind::Plain => {
+            Kind::Plain => {
                 wanted.forget_distinct();
                 self.plain.push(wanted);
             }
@@ -150,7 +154,21 @@ impl Shares {
         Ok(())
     }
 
-    fn branches(&self) -> usize {
+    /// What DataFusion's accumulators keep of a row, in bytes.
+    fn collected_bytes_a_row(&self) -> usize {
+        let of = |share: &QuantileShare| {
+            // They grow by doubling, are copied when parts of a group meet, and sets hold more.
+            let copies = if share.distinct { 8 } else { 3 };
+            let bytes = |(wanted, _): &(Wanted, Quantile)| {
+                copies * wanted.data_type.primitive_width().unwrap_or(size_of::<i128>())
+            };
+            share.wanted.iter().map(bytes).sum::<usize>()
+        };
+        self.quantiles.iter().map(of).sum()
+    }
+
+    /// How often the input is read.
+    fn passes(&self) -> usize {
         let plain = !self.plain.is_empty() && self.host().is_none();
         self.distinct.len() + self.quantiles.len() + usize::from(plain)
     }
@@ -161,14 +179,11 @@ impl Shares {
         if !all(Wanted::is_small) {
             return None;
         }
-        if !self.distinct.is_empty() && all(Wanted::is_mergeable) {
-            return Some(Host::Distinct);
+        if !self.quantiles.is_empty() {
+            let place = self.quantiles.iter().position(|share| !share.distinct);
+            return place.map(Host::Quantile);
         }
-        match self.quantiles.iter().position(|share| !share.distinct) {
-            Some(place) => Some(Host::Quantile(place)),
-            None if !self.distinct.is_empty() => Some(Host::DistinctWithTotals),
-            None => None,
-        }
+        Some(if all(Wanted::is_mergeable) { Host::Distinct } else { Host::DistinctWithTotals })
     }
 }
 
@@ -181,12 +196,6 @@ enum Host {
     DistinctWithTotals,
     /// With these quantiles, whose pass makes a row for each whole group anyway.
     Quantile(usize),
-}
-
-/// Whether finding quantiles by a sort of all values is likely the better way. With several keys
-/// there are likely many groups, and the values of each fit in memory.
-fn has_few_groups(aggregate: &Aggregate) -> bool {
-    aggregate.group_expr.len() <= 1
 }
 
 /// What the branches of a rewritten aggregate share.
@@ -209,27 +218,49 @@ impl<'a> Rewrite<'a> {
         }
     }
 
-    fn plan(&self, shares: Shares) -> Result<LogicalPlan> {
+    fn plan(&self, shares: &Shares) -> Result<LogicalPlan> {
         let host = shares.host();
-        let riders = |of: Host| if host == Some(of) { shares.plain.as_slice() } else { &[] };
-        let mut branches = Vec::with_capacity(shares.branches());
+        let mut branches = Vec::with_capacity(shares.distinct.len() + 1);
         for (place, share) in shares.distinct.iter().enumerate() {
-            branches.push(match place {
-                0 if host == Some(Host::DistinctWithTotals) => {
+            branches.push(match (place, host) {
+                (0, Some(Host::Distinct)) => distinct::merged(self, share, &shares.plain)?,
+                (0, Some(Host::DistinctWithTotals)) => {
                     distinct::with_totals(self, share, &shares.plain)?
                 }
-                0 => distinct::merged(self, share, riders(Host::Distinct))?,
                 _ => distinct::merged(self, share, &[])?,
             });
         }
+        if !shares.quantiles.is_empty() {
+            branches.push(self.quantiles(shares)?);
+        } else if host.is_none() {
+            branches.push(self.plain(self.aggregate.input.as_ref().clone(), &shares.plain)?);
+        }
+        self.renamed(self.together(branches)?.plan)
+    }
+
+    /// The quantiles and plain aggregates, from values in memory if they fit.
+    fn quantiles(&self, shares: &Shares) -> Result<Branch> {
+        let input = || self.aggregate.input.as_ref().clone();
+        let quantiles = shares.quantiles.iter().flat_map(|share| &share.wanted);
+        let wanted = quantiles.map(|(wanted, _)| wanted).chain(&shares.plain);
+        let budgeted = WithinBudget::plan(input(), shares.collected_bytes_a_row());
+        let in_memory = self.plain(budgeted, wanted)?;
+
+        let host = shares.host();
+        let mut branches = Vec::with_capacity(shares.quantiles.len() + 1);
         for (place, share) in shares.quantiles.iter().enumerate() {
-            branches.push(quantile::branch(self, share, riders(Host::Quantile(place)))?);
+            let hosts = host == Some(Host::Quantile(place));
+            let riders = if hosts { shares.plain.as_slice() } else { &[] };
+            branches.push(quantile::branch(self, share, riders)?);
         }
         if host.is_none() && !shares.plain.is_empty() {
-            branches.push(self.plain(&shares.plain)?);
+            branches.push(self.plain(input(), &shares.plain)?);
         }
-        let together = self.together(branches)?;
-        self.renamed(together)
+        let bounded = self.together(branches)?;
+        Ok(Branch {
+            plan: InMemoryFirst::plan(in_memory.plan, bounded.plan),
+            results: bounded.results,
+        })
     }
 
     /// The input of a branch, with the group keys.
@@ -250,55 +281,73 @@ impl<'a> Rewrite<'a> {
         self.results[wanted.index].clone()
     }
 
-    /// A branch that computes aggregates as they are.
-    fn plain(&self, wanted: &[Wanted]) -> Result<Branch> {
-        let functions =
-            wanted.iter().map(|wanted| Expr::AggregateFunction(wanted.function.clone()));
-        let plan = aggregated(
-            self.aggregate.input.as_ref().clone(),
-            self.aggregate.group_expr.clone(),
-            functions.collect(),
-        )?;
-        let mut columns = plan.schema().columns().into_iter().map(Expr::Column);
-        let mut exprs = Vec::with_capacity(columns.len());
-        for (name, expr) in self.keys.iter().zip(columns.by_ref()) {
-            exprs.push(expr.alias(name));
+    /// A branch that computes aggregates of an input as they are.
+    fn plain<'w>(
+        &self,
+        input: LogicalPlan,
+        wanted: impl IntoIterator<Item = &'w Wanted>,
+    ) -> Result<Branch> {
+        let mut results = Vec::new();
+        let mut aggregates = Vec::new();
+        for wanted in wanted {
+            let function = Expr::AggregateFunction(wanted.function.clone());
+            aggregates.push(function.alias(self.result_name(wanted)));
+            results.push(wanted.index);
         }
-        for (wanted, expr) in wanted.iter().zip(columns) {
-            exprs.push(expr.alias(&self.results[wanted.index]));
-        }
-        let results = wanted.iter().map(|wanted| wanted.index).collect();
+        let groups = self.aggregate.group_expr.clone();
+        let plan = aggregated(input, groups, aggregates)?;
+        let columns = plan.schema().columns();
+        let keys = self.keys.iter().zip(columns).map(|(name, key)| Expr::Column(key).alias(name));
+        results.sort_unstable();
+        let exprs = keys.chain(self.result_columns(&results)).collect();
         Ok(Branch { plan: projected(plan, exprs)?, results })
     }
 
-    /// One row for each group, with the results of all branches. Every branch has a row for every
-    /// group.
-    fn together(&self, mut branches: Vec<Branch>) -> Result<LogicalPlan> {
-        if branches.len() == 1 {
-            return Ok(branches.swap_remove(0).plan);
-        }
-        let first = self.keys.len();
-        let types: Vec<_> = (0..self.results.len())
-            .map(|index| self.aggregate.schema.field(first + index).data_type().clone())
-            .collect();
-        let mut inputs = Vec::with_capacity(branches.len());
+    fn result_columns(&self, results: &[usize]) -> impl Iterator<Item = Expr> {
+        results.iter().map(|index| column(&self.results[*index]))
+    }
+
+    fn result_type(&self, index: usize) -> &DataType {
+        self.aggregate.schema.field(self.keys.len() + index).data_type()
+    }
+
+    /// One row for each group, with the results of all branches in the order of the aggregates.
+    /// Every branch has a row for every group.
+    fn together(&self, branches: Vec<Branch>) -> Result<Branch> {
+        let mut results: Vec<_> =
+            branches.iter().flat_map(|branch| &branch.results).copied().collect();
+        results.sort_unstable();
+        let several = branches.len() > 1;
+        let mut plans = Vec::with_capacity(branches.len());
         for branch in branches {
             let mut exprs = self.key_columns();
-            for (index, name) in self.results.iter().enumerate() {
-                exprs.push(if branch.results.contains(&index) {
-                    let result = column(name);
-                    let same = result.get_type(branch.plan.schema())? == types[index];
-                    if same { result } else { cast(result, types[index].clone()).alias(name) }
-                } else {
-                    Expr::Literal(ScalarValue::try_from(&types[index])?, None).alias(name)
-                });
+            for index in &results {
+                exprs.push(self.result_or_null(&branch, *index)?);
             }
-            inputs.push(Arc::new(projected(branch.plan, exprs)?));
+            plans.push(projected(branch.plan, exprs)?);
         }
-        let union = LogicalPlan::Union(Union::try_new(inputs)?);
-        let picked = self.results.iter().zip(&types);
-        let picked = picked.map(|(name, data_type)| pick(column(name), data_type).alias(name));
-        aggregated(union, self.key_columns(), picked.collect())
+        if !several {
+            return Ok(Branch { plan: plans.swap_remove(0), results });
+        }
+        let union = Union::try_new(plans.into_iter().map(Arc::new).collect())?;
+        let picked = results.iter().map(|index| {
+            let name = &self.results[*index];
+            pick(column(name), self.result_type(*index)).alias(name)
+        });
+        let picked = picked.collect();
+        let plan = aggregated(LogicalPlan::Union(union), self.key_columns(), picked)?;
+        Ok(Branch { plan, results })
+    }
+
+    fn result_or_null(&self, branch: &Branch, index: usize) -> Result<Expr> {
+        let (name, data_type) = (&self.results[index], self.result_type(index));
+        if !branch.results.contains(&index) {
+            let null = ScalarValue::try_from(data_type)?;
+            return Ok(Expr::Literal(null, None).alias(name));
+        }
+        let result = column(name);
+        let same = result.get_type(branch.plan.schema())? == *data_type;
+        Ok(if same { result } else { cast(result, data_type.clone()).alias(name) })
     }
 
     /// The columns of the aggregate that was rewritten: the same names, types and nullability.

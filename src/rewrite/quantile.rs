@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use super::branch::{Above, Branch, Rider, is_whole_group, values_and_whole_groups};
 use super::functions::{Quantile, Wanted, called, pick};
-use super::{COLUMN, QuantileShare, Rewrite, SELECTED, aggregated, column, projected};
+use super::{COLUMN, QuantileShare, Rewrite, aggregated, column, projected};
 
 /// DataFusion cuts the weight of the upper of two values to this fraction.
 const WEIGHT_STEPS: f64 = 1_000_000.0;
@@ -44,7 +44,7 @@ impl Names {
     fn new(rewrite: &Rewrite<'_>) -> Self {
         let next = || rewrite.names.next(COLUMN);
         Names {
-            value: rewrite.names.next(SELECTED),
+            value: next(),
             whole: next(),
             count: next(),
             total: next(),

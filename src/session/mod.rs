@@ -27,6 +27,7 @@ use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::SessionConfig;
 use datafusion::sql::parser::Statement;
 
+use crate::attempt::Planner;
 use crate::error::{Error, Result};
 use crate::frame::DataFrame;
 use crate::join::SpillingJoins;
@@ -108,6 +109,7 @@ impl Session {
             .with_config(session_config(&options).with_extension(Arc::new(resources)))
             .with_runtime_env(runtime)
             .with_optimizer_rules(logical_rules())
+            .with_query_planner(Arc::new(Planner))
             .with_physical_optimizer_rules(physical_rules())
             .build();
         let mut factories = state.table_factories().clone();
