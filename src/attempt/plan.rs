@@ -381,3 +381,89 @@ fn all_rows(
     }
     Ok(builder.build())
 }
+
+#[cfg(test)]
+mod tests {
+    use datafusion::physical_plan::collect;
+
+    use super::*;
+    use crate::session::Knobs;
+    use crate::{Session, SessionOptions};
+
+    /// A query whose values are collected, with what its plan tells afterwards.
+    struct Ran {
+        rows: Result<Vec<String>>,
+        given_up: usize,
+        reserved_after: usize,
+    }
+
+    async fn run(attempt_bytes: Option<u64>, sql: &str) -> Ran {
+        let options = SessionOptions {
+            knobs: Knobs { attempt_bytes, reserved_only: true, ..Knobs::default() },
+            ..SessionOptions::new().threads(3).memory_limit_bytes(256 << 20)
+        };
+        let session = Session::new(options).unwrap();
+        let plan = session.context().sql(sql).await.unwrap().create_physical_plan().await.unwrap();
+        let context = session.context().task_ctx();
+        let rows = collect(Arc::clone(&plan), Arc::clone(&context)).await.map(|batches| {
+            let text = arrow::util::pretty::pretty_format_batches(&batches).unwrap().to_string();
+            text.lines().skip(3).map(str::to_string).collect()
+        });
+        let mut given_up = 0;
+        plan.apply(|node| {
+            let metrics = node.metrics().unwrap_or_default();
+            given_up += metrics.sum_by_name("given_up").map_or(0, |count| count.as_usize());
+            Ok(TreeNodeRecursion::Continue)
+        })
+        .unwrap();
+        drop(plan);
+        Ran { rows, given_up, reserved_after: context.memory_pool().reserved() }
+    }
+
+    const MEDIANS: &str = "SELECT value % 3 AS g, median(value), count(*)
+        FROM generate_series(1, 100000) GROUP BY value % 3 ORDER BY g";
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn values_that_fit_are_kept_and_others_are_not() {
+        let fits = run(None, MEDIANS).await;
+        let too_many = run(Some(1 << 20), MEDIANS).await;
+        let none = run(Some(0), MEDIANS).await;
+        assert_eq!((fits.given_up, too_many.given_up, none.given_up), (0, 1, 1));
+        let rows = fits.rows.unwrap();
+        assert_eq!(rows.len(), 4, "{rows:?}");
+        assert_eq!(too_many.rows.unwrap(), rows);
+        assert_eq!(none.rows.unwrap(), rows);
+        assert_eq!([fits.reserved_after, too_many.reserved_after, none.reserved_after], [0; 3]);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn attempts_within_attempts() {
+        let sql = "SELECT median(m), max(m) FROM (SELECT value % 100 AS g, median(value) AS m
+            FROM generate_series(1, 10000) GROUP BY value % 100)";
+        let fits = run(None, sql).await;
+        let none = run(Some(0), sql).await;
+        assert_eq!(fits.given_up, 0);
+        // The outer one reads the inner one twice.
+        assert_eq!(none.given_up, 3);
+        assert_eq!(none.rows.unwrap(), fits.rows.unwrap());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_error_of_the_input_is_the_error_of_the_query() {
+        let sql = "SELECT median(10 / (value - 5000)) FROM generate_series(1, 10000)";
+        for attempt_bytes in [None, Some(0)] {
+            let ran = run(attempt_bytes, sql).await;
+            let err = ran.rows.unwrap_err().to_string();
+            assert!(err.contains("Divide by zero"), "{err}");
+            assert_eq!(ran.reserved_after, 0);
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn no_rows_are_an_answer() {
+        let sql = "SELECT median(value), count(*) FROM generate_series(1, 10) WHERE value > 20";
+        let fits = run(None, sql).await;
+        assert_eq!(fits.given_up, 0);
+        assert_eq!(fits.rows.unwrap(), run(Some(0), sql).await.rows.unwrap());
+    }
+}

@@ -11,7 +11,7 @@ use arrow::array::{
     TimestampMicrosecondArray,
 };
 use arrow::compute::concat_batches;
-use arrow::datatypes::Int8Type;
+use arrow::datatypes::{DataType, Int8Type};
 use arrow::ipc::writer::FileWriter;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use brimful::{Knobs, Session, SessionOptions};
@@ -121,7 +121,6 @@ fn aggregate(random: &mut Random) -> String {
                 "stddev(i)",
                 "corr(i, n)",
                 "approx_distinct(i)",
-                "bit_xor(DISTINCT n)",
             ])
             .to_string(),
         9 => "array_agg(DISTINCT n ORDER BY n)".to_string(),
@@ -129,7 +128,8 @@ fn aggregate(random: &mut Random) -> String {
         12 => format!("median(DISTINCT {})", random.of(&SUMMED)),
         _ => {
             let fraction = random.of(&["0", "0.1", "0.25", "0.333", "0.5", "0.77", "0.999", "1"]);
-            let column = random.of(&MIDDLED);
+            // The first and the last are DataFusion's `min` and `max`, which may give any NaN.
+            let column = if fraction.len() == 1 { "d" } else { random.of(&MIDDLED) };
             let direction = random.of(&["", " DESC"]);
             format!("percentile_cont({fraction}) WITHIN GROUP (ORDER BY {column}{direction})")
         }
@@ -215,13 +215,13 @@ fn is_same(actual: &str, expected: &str) -> bool {
     }
 }
 
-#[track_caller]
-fn assert_rows(what: &str, actual: &[Vec<String>], expected: &[Vec<String>]) {
+/// What is wrong with an answer, if something is.
+fn difference(actual: &[Vec<String>], expected: &[Vec<String>]) -> Option<String> {
     let same = actual.len() == expected.len()
         && actual.iter().zip(expected).all(|(actual, expected)| {
             actual.iter().zip(expected).all(|(actual, expected)| is_same(actual, expected))
         });
-    assert!(same, "{what}\nis\n{actual:?}\nand should be\n{expected:?}");
+    (!same).then(|| format!("is\n{actual:?}\nand should be\n{expected:?}"))
 }
 
 async fn answer(session: &Session, sql: &str) -> Vec<RecordBatch> {
@@ -257,12 +257,15 @@ async fn compare(seed: u64, queries: usize, table_rows: usize) {
     let place = Place::new();
     write_table(&place, &batch);
     let plain = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(2));
+    // It would make other plans, of which some change the type of a sum.
+    plain.remove_optimizer_rule("single_distinct_aggregation_to_group_by");
     plain.register_batch("t", batch).unwrap();
     let setups = [
         ("in memory", session(&place, None, 2).await),
         ("given up", session(&place, Some(0), 2).await),
         ("given up halfway, one thread", session(&place, Some(3000), 1).await),
     ];
+    let mut wrong = Vec::new();
     for _ in 0..queries {
         let sql = query(&mut random);
         let expected = match plain.sql(&sql).await {
@@ -270,21 +273,23 @@ async fn compare(seed: u64, queries: usize, table_rows: usize) {
             Err(err) => Err(err),
         };
         let expected = expected.unwrap_or_else(|err| panic!("DataFusion, {sql}: {err}"));
-        let types = |batches: &[RecordBatch]| {
-            batches.first().map(|batch| {
-                let fields = batch.schema();
-                fields.fields().iter().map(|field| field.data_type().clone()).collect::<Vec<_>>()
-            })
-        };
         for (setup, session) in &setups {
             let what = format!("seed {seed}, {setup}: {sql}");
             let actual = answer(session, &sql).await;
-            assert_rows(&what, &rows(&actual), &rows(&expected));
-            if let (Some(actual), Some(expected)) = (types(&actual), types(&expected)) {
-                assert_eq!(actual, expected, "{what}");
+            wrong.extend(difference(&rows(&actual), &rows(&expected)).map(|is| what.clone() + &is));
+            if let (Some(actual), Some(expected)) = (types(&actual), types(&expected))
+                && actual != expected
+            {
+                wrong.push(format!("{what} has the types {actual:?}, not {expected:?}"));
             }
         }
     }
+    assert!(wrong.is_empty(), "{} wrong\n{}", wrong.len(), wrong.join("\n\n"));
+}
+
+fn types(batches: &[RecordBatch]) -> Option<Vec<DataType>> {
+    let schema = batches.first()?.schema();
+    Some(schema.fields().iter().map(|field| field.data_type().clone()).collect())
 }
 
 #[tokio::test(flavor = "multi_thread")]
