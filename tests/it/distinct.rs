@@ -305,3 +305,21 @@ async fn so_they_do_on_few_rows_and_on_none() {
         compare(seed, 40, rows).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_values_than_memory() {
+    let place = Place::new();
+    let mut options = SessionOptions::new().temp_dirs([place.temporary()]).threads(2);
+    options.knobs = Knobs { reserved_only: true, ..Knobs::default() };
+    let session = Session::new(options.memory_limit_bytes(48 << 20)).unwrap();
+    let sql = "SELECT value % 2 AS g, median(value), count(DISTINCT value),
+        count(DISTINCT value % 1000), percentile_cont(0.25) WITHIN GROUP (ORDER BY value), count(*)
+        FROM generate_series(1, 2000000) GROUP BY value % 2";
+    let rows = rows(&answer(&session, sql).await);
+    let expected = [
+        ["0", "1000001.0", "1000000", "500", "500001.5", "1000000"],
+        ["1", "1000000.0", "1000000", "500", "500000.5", "1000000"],
+    ];
+    assert_eq!(difference(&rows, &expected.map(|row| row.map(str::to_string).to_vec())), None);
+    assert!(session.spill_metrics().written_bytes > 0, "{:?}", session.spill_metrics());
+}
