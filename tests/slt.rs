@@ -122,6 +122,7 @@ impl Mode {
         // Many sessions share this process.
         options.knobs.reserved_only = true;
         options.knobs.join_build_bytes = self.join_build_bytes;
+        options.knobs.attempt_bytes = self.join_build_bytes;
         Session::new(options)
     }
 }

@@ -384,6 +384,8 @@ fn all_rows(
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use datafusion::physical_plan::collect;
 
     use super::*;
@@ -417,6 +419,11 @@ mod tests {
         })
         .unwrap();
         drop(plan);
+        // Tasks that were stopped may take a moment to notice.
+        let started = Instant::now();
+        while context.memory_pool().reserved() > 0 && started.elapsed() < Duration::from_secs(5) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         Ran { rows, given_up, reserved_after: context.memory_pool().reserved() }
     }
 
