@@ -28,6 +28,7 @@
 //! ```
 
 mod aggregate;
+mod attempt;
 pub mod cli;
 pub mod error;
 mod exchange;
@@ -37,6 +38,7 @@ mod join;
 mod kernel;
 mod memory;
 pub mod output;
+mod rewrite;
 mod scan;
 pub mod session;
 mod sort;

@@ -126,6 +126,7 @@ impl Mode {
             options.knobs.aggregate_bytes = Some(0);
             options.knobs.sort_bytes = Some(0);
             options.knobs.window_bytes = Some(0);
+            options.knobs.attempt_bytes = Some(0);
             options.knobs.merge_runs = Some(16);
         }
         Session::new(options)

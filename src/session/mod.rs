@@ -21,6 +21,7 @@ use datafusion::execution::memory_pool::TrackConsumersPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::optimizer::{Optimizer, OptimizerRule};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_optimizer::topk_aggregation::TopKAggregation;
@@ -28,10 +29,12 @@ use datafusion::prelude::SessionConfig;
 use datafusion::sql::parser::Statement;
 
 use crate::aggregate::SpillingAggregates;
+use crate::attempt::Planner;
 use crate::error::{Error, Result};
 use crate::frame::DataFrame;
 use crate::join::SpillingJoins;
 use crate::memory::{Gauge, Governor};
+use crate::rewrite::BoundedAggregates;
 use crate::scan::csv::{CsvFormatFactory, CsvOptions};
 use crate::scan::files::{FileKind, FileTable, FileTableFactory, FileTables};
 use crate::sort::SpillingSorts;
@@ -109,6 +112,8 @@ impl Session {
             .with_default_features()
             .with_config(session_config(&options).with_extension(Arc::new(resources)))
             .with_runtime_env(runtime)
+            .with_optimizer_rules(logical_rules())
+            .with_query_planner(Arc::new(Planner))
             .with_physical_optimizer_rules(physical_rules())
             .build();
         let mut factories = state.table_factories().clone();
@@ -361,6 +366,17 @@ impl std::fmt::Debug for Session {
 
 fn file_table(path: &Path, kind: FileKind) -> FileTable {
     FileTable { kind: Some(kind), ..FileTable::at(path.to_string_lossy()) }
+}
+
+/// DataFusion's rules for logical plans, with ours where they belong.
+fn logical_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+    let mut rules = Optimizer::new().rules;
+    let distinct = rules
+        .iter()
+        .position(|rule| rule.name() == "single_distinct_aggregation_to_group_by")
+        .expect("DataFusion rewrites distinct aggregates");
+    rules.insert(distinct, Arc::new(BoundedAggregates));
+    rules
 }
 
 /// DataFusion's rules for physical plans, with ours where they belong.

@@ -50,6 +50,8 @@ pub struct Knobs {
     pub window_bytes: Option<u64>,
     /// Runs that a sort merges at once; at least 2.
     pub merge_runs: Option<usize>,
+    /// An attempt in memory holds no more than this many bytes; 0 gives up each.
+    pub attempt_bytes: Option<u64>,
     /// Buckets an exchange splits rows into: a power of two from 1 to 64.
     pub buckets: Option<usize>,
     /// What was spilled is split again at least down to this many levels.
@@ -79,6 +81,7 @@ impl FromStr for Knobs {
                 "sort_bytes" => knobs.sort_bytes = Some(value),
                 "merge_runs" => knobs.merge_runs = Some(value as usize),
                 "window_bytes" => knobs.window_bytes = Some(value),
+                "attempt_bytes" => knobs.attempt_bytes = Some(value),
                 "buckets" => knobs.buckets = Some(value as usize),
                 "least_levels" => knobs.least_levels = Some(value as u32),
                 "fail_write" => knobs.fail_write = Some(value),

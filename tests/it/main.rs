@@ -11,6 +11,7 @@
 
 mod cli;
 mod differential;
+mod distinct;
 mod files;
 mod generate;
 mod joins;

@@ -1,0 +1,67 @@
+//! Whether a plan gives the same rows each time it runs.
+
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::error::Result;
+use datafusion::logical_expr::{Aggregate, Distinct, Expr, LogicalPlan};
+
+use super::functions;
+
+/// Whether the groups of an aggregate are the same each time its input runs, and so are the rows in
+/// them, in any order.
+///
+/// A sum of floats may differ in its last digits from run to run. As a value it may; a group key
+/// that is a float must not come from one.
+pub(super) fn is_repeatable(aggregate: &Aggregate) -> Result<bool> {
+    let mut repeatable = true;
+    let keys = aggregate.schema.fields().iter().take(aggregate.group_expr.len());
+    let exact = keys.into_iter().any(|key| key.data_type().is_floating());
+    let exprs = aggregate.group_expr.iter().chain(&aggregate.aggr_expr);
+    for expr in exprs {
+        repeatable &= !expr.exists(|expr| Ok(holds_plan(expr)))?;
+    }
+    aggregate.input.apply_with_subqueries(|node| {
+        repeatable &= is_repeatable_node(node, exact)?;
+        Ok(if repeatable { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
+    })?;
+    Ok(repeatable)
+}
+
+fn holds_plan(expr: &Expr) -> bool {
+    use Expr::{Exists, InSubquery, ScalarSubquery, SetComparison};
+    matches!(expr, Exists(_) | InSubquery(_) | ScalarSubquery(_) | SetComparison(_))
+}
+
+/// The same for a node by itself.
+fn is_repeatable_node(node: &LogicalPlan, exact: bool) -> Result<bool> {
+    let mut volatile = false;
+    node.apply_expressions(|expr| {
+        volatile |= expr.is_volatile();
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    let repeatable = match node {
+        LogicalPlan::TableScan(scan) => scan.fetch.is_none(),
+        LogicalPlan::Sort(sort) => sort.fetch.is_none(),
+        LogicalPlan::Distinct(distinct) => matches!(distinct, Distinct::All(_)),
+        LogicalPlan::Aggregate(aggregate) => {
+            aggregate.aggr_expr.iter().all(|expr| is_repeatable_aggregate(expr, exact))
+        }
+        LogicalPlan::Projection(_)
+        | LogicalPlan::Filter(_)
+        | LogicalPlan::Join(_)
+        | LogicalPlan::Union(_)
+        | LogicalPlan::Unnest(_)
+        | LogicalPlan::Subquery(_)
+        | LogicalPlan::SubqueryAlias(_)
+        | LogicalPlan::Repartition(_)
+        | LogicalPlan::EmptyRelation(_)
+        | LogicalPlan::Values(_) => true,
+        // Which rows a limit keeps is open, and so are the values of windows over equal rows.
+        _ => false,
+    };
+    Ok(repeatable && !volatile)
+}
+
+fn is_repeatable_aggregate(expr: &Expr, exact: bool) -> bool {
+    let Expr::AggregateFunction(function) = expr.clone().unalias() else { return false };
+    functions::is_repeatable(&function) && !(exact && functions::may_round(&function))
+}
