@@ -252,8 +252,18 @@ impl Drop for WaitingJoin {
 /// Consumers of our joins have this name.
 pub(crate) const JOIN_CONSUMER: &str = "join";
 
+/// Consumers whose names begin so count twice: when they are refused, they make batches of all they
+/// hold before they let go of it.
+const COUNTED_TWICE: [&str; 2] = ["PartialHashAggregateStream", "GroupedHashAggregateStream"];
+
+/// How often the bytes of a consumer count.
+fn weight(consumer: &MemoryConsumer) -> usize {
+    if COUNTED_TWICE.iter().any(|name| consumer.name().starts_with(name)) { 2 } else { 1 }
+}
+
 impl Holders {
     fn add(&mut self, consumer: &MemoryConsumer, bytes: usize) {
+        let bytes = bytes * weight(consumer);
         self.total_bytes += bytes;
         if consumer.can_spill() && bytes > 0 {
             *self.spillable.entry(consumer.id()).or_default() += bytes;
@@ -261,6 +271,7 @@ impl Holders {
     }
 
     fn remove(&mut self, consumer: &MemoryConsumer, bytes: usize) {
+        let bytes = bytes * weight(consumer);
         self.total_bytes = self.total_bytes.saturating_sub(bytes);
         if let Some(held) = self.spillable.get_mut(&consumer.id()) {
             *held = held.saturating_sub(bytes);
@@ -280,6 +291,7 @@ impl Holders {
         room: usize,
         full: bool,
     ) -> bool {
+        let (held, bytes) = (held * weight(consumer), bytes * weight(consumer));
         let never_refused = NEVER_REFUSED.iter().any(|name| consumer.name().starts_with(name));
         if never_refused || held + bytes <= SMALL_BYTES {
             return true;
@@ -413,6 +425,17 @@ mod tests {
         let repartition = consumer(&pool, "RepartitionExec[3]", true);
         repartition.try_grow(50 * MIB).unwrap();
         assert_eq!(pool.reserved(), 50 * MIB);
+    }
+
+    #[test]
+    fn what_is_copied_before_it_is_given_back_counts_twice() {
+        let pool = pool(100 * MIB);
+        let partial = consumer(&pool, "PartialHashAggregateStream[0]", true);
+        partial.try_grow(40 * MIB).unwrap();
+        assert!(partial.try_grow(MIB).is_err(), "half of four fifths");
+        assert_eq!(pool.reserved(), 80 * MIB);
+        drop(partial);
+        assert_eq!(pool.reserved(), 0);
     }
 
     #[test]
