@@ -7,6 +7,7 @@
 //! - [`frame`]: the lazy dataframe, the same plan as SQL
 //! - [`session`]: the one place that assembles DataFusion: memory, temporary files, formats, tables
 //! - `scan`: files → record batches
+//! - `table`: tables of rows that are kept, in memory and on disk
 //! - `join`: joins of any size, on `exchange`, which splits rows into buckets
 //! - [`output`]: record batches → tables on screen, text and files
 //!
@@ -39,6 +40,7 @@ mod scan;
 pub mod session;
 mod spill;
 mod sql;
+mod table;
 
 pub use datafusion::functions_aggregate::expr_fn as aggregates;
 pub use datafusion::logical_expr::{Expr, SortExpr, lit};

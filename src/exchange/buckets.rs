@@ -3,8 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use arrow::array::{RecordBatch, UInt32Array};
-use arrow::compute::take_record_batch;
+use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::error::Result;
 use datafusion::execution::SendableRecordBatchStream;
@@ -14,7 +13,7 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{StreamExt, stream};
 use parking_lot::Mutex;
 
-use super::{Split, compacted, concat, logical_bytes};
+use super::{Split, compacted, concat, logical_bytes, owned};
 use crate::memory::Reclaim;
 use crate::spill::{BlockRange, SpillFile, SpillStore};
 
@@ -361,12 +360,6 @@ impl Reclaim for Buckets {
         }
         given
     }
-}
-
-/// The same rows in buffers of their own.
-fn owned(batch: &RecordBatch) -> Result<RecordBatch> {
-    let all = UInt32Array::from_iter_values(0..batch.num_rows() as u32);
-    Ok(compacted(take_record_batch(batch, &all)?))
 }
 
 impl Contents {

@@ -10,4 +10,4 @@ mod governor;
 
 pub use allocator::CountingAllocator;
 pub(crate) use gauge::{Gauge, peak_resident_bytes};
-pub(crate) use governor::{Governor, JOIN_CONSUMER, Reclaim, WaitingJoin};
+pub(crate) use governor::{Governor, JOIN_CONSUMER, Reclaim, TABLE_CONSUMER, WaitingJoin};

@@ -20,7 +20,7 @@ use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::TrackConsumersPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionStateBuilder;
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{DdlStatement, LogicalPlan};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::SessionConfig;
@@ -35,6 +35,7 @@ use crate::scan::files::{FileKind, FileTable, FileTableFactory, FileTables};
 pub use crate::spill::SpillMetrics;
 use crate::spill::{SpillStore, StreamFiles};
 use crate::sql::{self, SettingStatement};
+use crate::table;
 
 pub use options::{ByteSize, Knobs, SessionOptions, SpillCompression};
 pub(crate) use resources::Resources;
@@ -190,6 +191,10 @@ impl Session {
         let state = self.state();
         sql::names::resolve(&state, &mut statement).await?;
         let plan = state.statement_to_plan(statement).await?;
+        if let LogicalPlan::Ddl(DdlStatement::CreateMemoryTable(create)) = plan {
+            Box::pin(table::create(self.context(), create)).await?;
+            return Ok(Outcome::Done);
+        }
         let returns_rows = !matches!(plan, LogicalPlan::Ddl(_) | LogicalPlan::Statement(_));
         let frame = self.context().execute_logical_plan(plan).await?;
         let frame = DataFrame::new(self.clone(), frame);
