@@ -41,6 +41,7 @@ pub mod session;
 mod spill;
 mod sql;
 mod table;
+mod write;
 
 pub use datafusion::functions_aggregate::expr_fn as aggregates;
 pub use datafusion::logical_expr::{Expr, SortExpr, lit};

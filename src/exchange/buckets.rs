@@ -329,6 +329,15 @@ impl Buckets {
     }
 }
 
+impl Buckets {
+    /// As [`Buckets::contents`]; whoever takes them accounts for their memory from now on.
+    pub(crate) fn hand_over(&self, bucket: usize) -> Contents {
+        let contents = self.contents(bucket);
+        self.release(bucket, 0);
+        contents
+    }
+}
+
 impl Reclaim for Buckets {
     fn reclaim(&self, bytes: usize) -> usize {
         /// The caller's thread is busy for as long as this takes.

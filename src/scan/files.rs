@@ -29,6 +29,7 @@ use parking_lot::RwLock;
 use super::csv::{CsvFormat, CsvOptions, sniff_files};
 use super::parquet::ParquetFiles;
 use crate::error::{Error, ErrorKind, Result};
+use crate::write::WritesAside;
 
 /// The formats a file can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,7 +148,7 @@ impl FileTable {
             }
         }
         let path_columns = self.path_columns.unwrap_or_else(|| found.path_columns());
-        let options = ListingOptions::new(format)
+        let options = ListingOptions::new(Arc::new(WritesAside(format)))
             .with_file_extension(found.extension())
             .with_table_partition_cols(path_columns)
             .with_file_sort_order(self.order);

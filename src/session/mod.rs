@@ -36,6 +36,7 @@ pub use crate::spill::SpillMetrics;
 use crate::spill::{SpillStore, StreamFiles};
 use crate::sql::{self, SettingStatement};
 use crate::table;
+use crate::write::WritesAsideFactory;
 
 pub use options::{ByteSize, Knobs, SessionOptions, SpillCompression};
 pub(crate) use resources::Resources;
@@ -115,6 +116,12 @@ impl Session {
         *state.table_factories_mut() = factories;
         state.register_file_format(Arc::new(CsvFormatFactory::csv()), true)?;
         state.register_file_format(Arc::new(CsvFormatFactory::tsv()), true)?;
+
+        for extension in ["csv", "tsv", "parquet", "json", "arrow"] {
+            if let Some(factory) = state.get_file_format_factory(extension) {
+                state.register_file_format(Arc::new(WritesAsideFactory(factory)), true)?;
+            }
+        }
 
         let files = Arc::new(FileTables::default());
         let catalogs: Arc<dyn CatalogProviderList> = Arc::new(DynamicFileCatalog::new(

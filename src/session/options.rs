@@ -44,6 +44,8 @@ pub struct Knobs {
     pub join_build_bytes: Option<u64>,
     /// A table keeps no more than this many bytes of its rows in memory; 0 spills everything.
     pub table_bytes: Option<u64>,
+    /// A partitioned write keeps no more than this many bytes of rows in memory; 0 spills all.
+    pub write_bytes: Option<u64>,
     /// Buckets an exchange splits rows into: a power of two from 1 to 64.
     pub buckets: Option<usize>,
     /// A spilled pair of buckets is split again at least down to this many levels.
@@ -70,6 +72,7 @@ impl FromStr for Knobs {
             match name {
                 "join_build_bytes" => knobs.join_build_bytes = Some(value),
                 "table_bytes" => knobs.table_bytes = Some(value),
+                "write_bytes" => knobs.write_bytes = Some(value),
                 "buckets" => knobs.buckets = Some(value as usize),
                 "least_levels" => knobs.least_levels = Some(value as u32),
                 "fail_write" => knobs.fail_write = Some(value),
