@@ -38,7 +38,7 @@ Exit codes:
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Run the SQL of a file, of standard input or of an argument.
-    Query(QueryArgs),
+    Query(Box<QueryArgs>),
     /// Make test data of any size: taxi trips, drug shipments, TPC-H.
     Generate(GenerateArgs),
 }

@@ -56,6 +56,9 @@ const LAST_JOIN_SHARE: f64 = 0.6;
 /// The part of the memory that the rows of tables may fill together.
 const TABLE_SHARE: f64 = 0.5;
 
+/// A table that holds less is left alone.
+const LEAST_TABLE_BYTES: usize = 1 << 20;
+
 /// A share never falls below this: a smaller one could not hold a few batches and would spill at
 /// every step.
 const MIN_SHARE_BYTES: usize = 4 << 20;
@@ -178,10 +181,20 @@ impl Governor {
         self.reclaim_from(bytes, others)
     }
 
-    /// Asks the largest table to give back memory.
-    fn reclaim_tables(&self, bytes: usize) -> usize {
-        let sizes = sizes(&self.holders().tables);
-        self.reclaim_from(bytes, sizes.into_iter())
+    /// Asks the largest table to give back memory, if the reservation could grow without tables.
+    fn reclaim_tables(&self, reservation: &MemoryReservation, bytes: usize) -> usize {
+        let sizes = {
+            let holders = self.holders();
+            let others = holders.without_tables();
+            let room = self.room_bytes(holders.total_bytes);
+            let consumer = reservation.consumer();
+            if !others.allows(consumer, reservation.size(), bytes, room, false) {
+                return 0;
+            }
+            sizes(&holders.tables)
+        };
+        let large = sizes.into_iter().filter(|(held, _)| *held >= LEAST_TABLE_BYTES);
+        self.reclaim_from(bytes, large)
     }
 
     /// Asks one after the other until one gives something.
@@ -269,6 +282,16 @@ fn is_table(consumer: &MemoryConsumer) -> bool {
 }
 
 impl Holders {
+    /// The same if no table held anything.
+    fn without_tables(&self) -> Holders {
+        Holders {
+            total_bytes: self.total_bytes.saturating_sub(self.tables.values().sum()),
+            spillable: self.spillable.clone(),
+            tables: HashMap::new(),
+            ..*self
+        }
+    }
+
     /// Where the bytes of a consumer that can spill are counted.
     fn spillable_like(&mut self, consumer: &MemoryConsumer) -> &mut HashMap<usize, usize> {
         if is_table(consumer) { &mut self.tables } else { &mut self.spillable }
@@ -371,7 +394,7 @@ impl MemoryPool for Governor {
         }
         let consumer = reservation.consumer();
         if !is_table(consumer)
-            && self.reclaim_tables(additional) > 0
+            && self.reclaim_tables(reservation, additional) > 0
             && self.try_add(reservation, additional)
         {
             return Ok(());
@@ -507,6 +530,25 @@ mod tests {
             self.0.free();
             bytes
         }
+    }
+
+    #[test]
+    fn tables_give_way_to_operators_where_that_helps() {
+        let inner = Governor::new(196 * MIB, None);
+        let pool: Arc<dyn MemoryPool> = Arc::new(inner.clone());
+        let table = Arc::new(Generous(consumer(&pool, TABLE_CONSUMER, true)));
+        table.0.try_grow(50 * MIB).unwrap();
+        let other_table = consumer(&pool, TABLE_CONSUMER, true);
+        assert!(other_table.try_grow(MIB).is_err(), "half is for all tables");
+        let weak: Weak<dyn Reclaim> = Arc::downgrade(&(Arc::clone(&table) as Arc<dyn Reclaim>));
+        inner.register_reclaim(table.0.consumer(), weak);
+
+        let sorter = consumer(&pool, "sorter", true);
+        sorter.try_grow(40 * MIB).unwrap();
+        assert!(sorter.try_grow(60 * MIB).is_err(), "more than there is without the table");
+        assert_eq!(table.0.size(), 50 * MIB);
+        sorter.try_grow(30 * MIB).unwrap();
+        assert_eq!((table.0.size(), sorter.size()), (0, 70 * MIB));
     }
 
     #[test]

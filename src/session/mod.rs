@@ -35,7 +35,7 @@ use crate::scan::files::{FileKind, FileTable, FileTableFactory, FileTables};
 pub use crate::spill::SpillMetrics;
 use crate::spill::{SpillStore, StreamFiles};
 use crate::sql::{self, SettingStatement};
-use crate::table;
+use crate::table::{self, TableScansInParts};
 use crate::write::WritesAsideFactory;
 
 pub use options::{ByteSize, Knobs, SessionOptions, SpillCompression};
@@ -378,6 +378,9 @@ fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let sides_chosen = rules.iter().position(|rule| rule.name() == "join_selection");
     let place = sides_chosen.expect("DataFusion chooses the sides of joins") + 1;
     rules.insert(place, Arc::new(SpillingJoins));
+    let dealt_out = rules.iter().position(|rule| rule.name() == "EnsureRequirements");
+    let place = dealt_out.expect("DataFusion deals out rows") + 1;
+    rules.insert(place, Arc::new(TableScansInParts));
     rules
 }
 

@@ -72,7 +72,7 @@ fn replaced(
 ) -> Result<Arc<dyn ExecutionPlan>> {
     let schema = table.rows.schema();
     let version = table.version();
-    let scan = TableScan::new(Arc::clone(&version), Arc::clone(schema), None)?;
+    let scan = TableScan::new(Arc::clone(&version), Arc::clone(schema), None, None)?;
     let scan: Arc<dyn ExecutionPlan> = DataSourceExec::from_data_source(scan);
 
     let meant = meant_name(schema);

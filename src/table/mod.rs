@@ -37,6 +37,7 @@ use crate::session::Resources;
 use bounds::Bounds;
 use rows::{BLOCK_BYTES, Block, Rows, Written};
 use scan::TableScan;
+pub(crate) use scan::TableScansInParts;
 
 /// A table whose rows are kept by us. Clones are the same table.
 #[derive(Clone)]
@@ -225,9 +226,9 @@ impl TableProvider for StoredTable {
         _: &dyn Session,
         projection: Option<&Vec<usize>>,
         _: &[Expr],
-        _: Option<usize>,
+        limit: Option<usize>,
     ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
-        let scan = TableScan::new(self.version(), self.schema(), projection)?;
+        let scan = TableScan::new(self.version(), self.schema(), projection, limit)?;
         Ok(DataSourceExec::from_data_source(scan))
     }
 

@@ -5,19 +5,22 @@ use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use datafusion::common::Statistics;
+use datafusion::common::config::ConfigOptions;
 use datafusion::common::stats::Precision;
-use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::datasource::source::DataSource;
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
+use datafusion::datasource::source::{DataSource, DataSourceExec};
 use datafusion::error::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::projection::ProjectionExprs;
-use datafusion::physical_expr::{EquivalenceProperties, LexOrdering, PhysicalExpr};
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::execution_plan::SchedulingType;
 use datafusion::physical_plan::limit::LimitStream;
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet};
 use datafusion::physical_plan::projection::{all_alias_free_columns, new_projections_for_columns};
+use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{DisplayFormatType, Partitioning};
+use datafusion::physical_plan::{DisplayFormatType, ExecutionPlan, Partitioning};
 use futures::StreamExt;
 
 use super::Version;
@@ -41,10 +44,20 @@ pub(super) struct TableScan {
 }
 
 impl TableScan {
+    /// The same in at most `count` parts; `None` if one is enough.
+    fn in_parts(&self, count: usize) -> Option<Self> {
+        if self.parts.len() != 1 || self.fetch.is_some() {
+            return None;
+        }
+        let parts = parts(&self.parts[0], count);
+        (parts.len() > 1).then(|| TableScan { parts, ..self.clone() })
+    }
+
     pub(super) fn new(
         version: Arc<Version>,
         schema: SchemaRef,
         projection: Option<&Vec<usize>>,
+        fetch: Option<usize>,
     ) -> Result<Self> {
         let all = || (0..schema.fields().len()).collect();
         let projection = projection.map_or_else(all, Vec::clone);
@@ -54,7 +67,7 @@ impl TableScan {
             version,
             schema,
             projection,
-            fetch: None,
+            fetch,
             metrics: ExecutionPlanMetricsSet::new(),
         })
     }
@@ -69,7 +82,7 @@ fn parts(blocks: &[Arc<Block>], count: usize) -> Vec<Vec<Arc<Block>>> {
     let mut seen = 0;
     for block in blocks {
         // By its middle, so that parts are full on average.
-        let part = ((seen + block.bytes / 2) / each).min(count - 1);
+        let part = ((seen + block.bytes / 2) / each).min(count.max(1) - 1);
         if part >= parts.len() {
             parts.push(Vec::new());
         }
@@ -77,6 +90,45 @@ fn parts(blocks: &[Arc<Block>], count: usize) -> Vec<Vec<Arc<Block>>> {
         seen += block.bytes;
     }
     parts
+}
+
+/// Reads tables in parts where a plan would deal out their rows to its parts.
+///
+/// DataFusion asks any source for parts, whether what is above can use them or not, and the rows of a
+/// plain `SELECT` would come in another order than they were added in.
+#[derive(Debug)]
+pub(crate) struct TableScansInParts;
+
+impl PhysicalOptimizerRule for TableScansInParts {
+    fn optimize(
+        &self,
+        plan: Arc<dyn ExecutionPlan>,
+        _: &ConfigOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        plan.transform_up(|node| {
+            Ok(match scan_in_parts(node.as_ref()) {
+                Some(scan) => Transformed::yes(DataSourceExec::from_data_source(scan) as _),
+                None => Transformed::no(node),
+            })
+        })
+        .data()
+    }
+
+    fn name(&self) -> &str {
+        "TableScansInParts"
+    }
+
+    fn schema_check(&self) -> bool {
+        true
+    }
+}
+
+/// The scan that does what a node does which deals out the rows of a table.
+fn scan_in_parts(node: &dyn ExecutionPlan) -> Option<TableScan> {
+    let dealt = node.downcast_ref::<RepartitionExec>()?;
+    let Partitioning::RoundRobinBatch(count) = dealt.partitioning() else { return None };
+    let scan = dealt.input().downcast_ref::<DataSourceExec>()?;
+    scan.data_source().downcast_ref::<TableScan>()?.in_parts(*count)
 }
 
 impl DataSource for TableScan {
@@ -102,22 +154,6 @@ impl DataSource for TableScan {
                 }
             }
         }
-    }
-
-    fn repartitioned(
-        &self,
-        target: usize,
-        _: usize,
-        order: Option<LexOrdering>,
-    ) -> Result<Option<Arc<dyn DataSource>>> {
-        if order.is_some() || self.parts.len() != 1 || self.fetch.is_some() {
-            return Ok(None);
-        }
-        let parts = parts(&self.parts[0], target.max(1));
-        if parts.len() == 1 {
-            return Ok(None);
-        }
-        Ok(Some(Arc::new(TableScan { parts, ..self.clone() })))
     }
 
     fn output_partitioning(&self) -> Partitioning {

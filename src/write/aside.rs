@@ -49,12 +49,14 @@ impl Aside {
     /// # Errors
     /// If there is a file, or the place cannot be written to.
     pub(super) fn for_folder(path: &Path) -> Result<Self> {
+        // Without a slash at the end.
+        let path = &path.components().collect::<PathBuf>();
         if path.exists() && !path.is_dir() {
             let what = io::Error::new(io::ErrorKind::NotADirectory, "it is not a directory");
             return Err(Error::io("write", path, what));
         }
         let made = make_parent(path)?;
-        let path = path.to_path_buf();
+        let path = path.clone();
         // Inside of a folder that exists, because that may be the root of a file system.
         let name = path.file_name().unwrap_or_default();
         let folder =
@@ -72,7 +74,7 @@ impl Aside {
     ///
     /// # Errors
     /// If a file cannot be renamed. Then those that were are taken away again.
-    pub(super) fn commit(mut self, files: &[(String, PathBuf)]) -> Result<()> {
+    pub(super) fn commit(&mut self, files: &[(String, PathBuf)]) -> Result<()> {
         match &self.target {
             Target::File { path, permissions } => {
                 let [(name, _)] = files else {
@@ -94,7 +96,6 @@ impl Aside {
             }
         }
         self.made = None;
-        self.discard();
         Ok(())
     }
 

@@ -26,10 +26,8 @@ use crate::error::Error;
 use crate::exchange::{Buckets, Contents, MAX_BUCKETS, Nulls, Splitter, compacted};
 use crate::kernel::Leaf;
 use crate::memory::Reclaim;
+use crate::scan::NULL_NAME;
 use crate::session::Resources;
-
-/// What Hive writes for NULL in a path.
-const NULL_NAME: &str = "__HIVE_DEFAULT_PARTITION__";
 
 /// Rows of a bucket are put together until they have this size. There are many buckets, and a write
 /// must do with little memory.

@@ -366,22 +366,20 @@ impl DataSink for FileWrite {
         data: SendableRecordBatchStream,
         context: &Arc<TaskContext>,
     ) -> Result<u64> {
-        let aside = self.begin()?;
+        let mut aside = self.begin()?;
         let written = match &self.partitions {
             None => self.write_plain(aside.path(), data, context).await,
             Some(partitions) => {
                 self.write_partitioned(partitions, aside.path(), data, context).await
             }
         };
-        let end = SpawnedTask::spawn_blocking(move || match written {
-            Ok(done) => {
+        let end = SpawnedTask::spawn_blocking(move || {
+            let rows = written.and_then(|done| {
                 aside.commit(&done.files)?;
                 Ok(done.rows)
-            }
-            Err(err) => {
-                aside.discard();
-                Err(err)
-            }
+            });
+            aside.discard();
+            rows
         });
         let lost = |err| Error::internal(format!("a task was lost: {err}"));
         end.join_unwind().await.map_err(lost)?

@@ -20,3 +20,5 @@ mod real_data;
 mod shell;
 mod stop;
 mod support;
+mod tables;
+mod writes;
