@@ -20,7 +20,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::exchange::{compacted, logical_bytes};
 use crate::output::{Format, OutputFile, Style};
 use crate::session::{ByteSize, QueryMetrics, QueryStream, Session};
-use crate::table::{StoredTable, check_names};
+use crate::table::{StoredTable, check_names, in_order};
 
 /// A query that has not run yet: columns and how to get them.
 ///
@@ -280,7 +280,7 @@ impl DataFrame {
         check_names(&schema)?;
         let context = Arc::new(self.plan.task_ctx());
         let plan = self.plan.clone().create_physical_plan().await?;
-        let table = StoredTable::of_plan(plan, schema, context).await?;
+        let table = StoredTable::of_plan(in_order(plan), schema, context, None).await?;
         let plan = self.session.context().read_table(Arc::new(table))?;
         Ok(self.with(plan))
     }

@@ -8,6 +8,7 @@
 //! - [`session`]: the one place that assembles DataFusion: memory, temporary files, formats, tables
 //! - `scan`: files → record batches
 //! - `table`: tables of rows that are kept, in memory and on disk
+//! - `share`: equal parts of a query, run once
 //! - `join`: joins of any size, on `exchange`, which splits rows into buckets
 //! - [`output`]: record batches → tables on screen, text and files
 //!
@@ -38,6 +39,7 @@ mod memory;
 pub mod output;
 mod scan;
 pub mod session;
+mod share;
 mod spill;
 mod sql;
 mod table;

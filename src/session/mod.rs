@@ -32,6 +32,7 @@ use crate::join::SpillingJoins;
 use crate::memory::{Gauge, Governor};
 use crate::scan::csv::{CsvFormatFactory, CsvOptions};
 use crate::scan::files::{FileKind, FileTable, FileTableFactory, FileTables};
+use crate::share::SharingPlanner;
 pub use crate::spill::SpillMetrics;
 use crate::spill::{SpillStore, StreamFiles};
 use crate::sql::{self, SettingStatement};
@@ -107,6 +108,7 @@ impl Session {
             .with_default_features()
             .with_config(session_config(&options).with_extension(Arc::new(resources)))
             .with_runtime_env(runtime)
+            .with_query_planner(Arc::new(SharingPlanner))
             .with_physical_optimizer_rules(physical_rules())
             .build();
         let mut factories = state.table_factories().clone();

@@ -23,11 +23,15 @@ use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::{Constraints, Statistics, not_impl_err};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::Result as DataFusionResult;
-use datafusion::execution::TaskContext;
 use datafusion::execution::context::SessionContext;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::dml::InsertOp;
 use datafusion::logical_expr::{CreateMemoryTable, Expr, TableType};
-use datafusion::physical_plan::{ExecutionPlan, execute_stream_partitioned};
+use datafusion::physical_plan::metrics::SpillMetrics;
+use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
+use datafusion::physical_plan::{
+    ExecutionPlan, ExecutionPlanProperties, execute_stream_partitioned,
+};
 use futures::TryStreamExt;
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
@@ -35,9 +39,9 @@ use tokio::task::JoinSet;
 use crate::error::{Error, Result};
 use crate::session::Resources;
 use bounds::Bounds;
-use rows::{BLOCK_BYTES, Block, Rows, Written};
-use scan::TableScan;
+use rows::{BLOCK_BYTES, Block, Rows, Written, read};
 pub(crate) use scan::TableScansInParts;
+use scan::{TableScan, parts};
 
 /// A table whose rows are kept by us. Clones are the same table.
 #[derive(Clone)]
@@ -56,7 +60,8 @@ struct Version {
 }
 
 impl StoredTable {
-    /// Runs a plan and keeps its rows. They stay in the order of a plan with one partition.
+    /// Runs a plan and keeps its rows. They stay in the order of a plan with one partition. What goes
+    /// to disk is counted by `spills`.
     ///
     /// # Errors
     /// Those of running the plan and of writing temporary files. Then nothing is kept.
@@ -64,9 +69,10 @@ impl StoredTable {
         plan: Arc<dyn ExecutionPlan>,
         schema: SchemaRef,
         context: Arc<TaskContext>,
+        spills: Option<SpillMetrics>,
     ) -> Result<Self> {
         let resources = Resources::of(&context)?;
-        let rows = Rows::new(schema, &resources, context.memory_pool(), None);
+        let rows = Rows::new(schema, &resources, context.memory_pool(), spills);
         let mut tasks = JoinSet::new();
         for (number, mut stream) in
             execute_stream_partitioned(plan, context)?.into_iter().enumerate()
@@ -96,6 +102,13 @@ impl StoredTable {
             constraints: Constraints::default(),
             defaults: Arc::default(),
         })
+    }
+
+    /// The rows of one of `count` parts, which may be empty.
+    pub(crate) fn part(&self, part: usize, count: usize) -> SendableRecordBatchStream {
+        let mut parts = parts(&self.version().blocks, count);
+        let blocks = if part < parts.len() { parts.swap_remove(part) } else { Vec::new() };
+        read(self.schema(), blocks)
     }
 
     fn version(&self) -> Arc<Version> {
@@ -140,6 +153,16 @@ impl StoredTable {
     }
 }
 
+/// The same plan with one partition, if its rows come in an order.
+pub(crate) fn in_order(plan: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
+    match plan.output_ordering() {
+        Some(order) if plan.output_partitioning().partition_count() > 1 => {
+            Arc::new(SortPreservingMergeExec::new(order.clone(), plan))
+        }
+        _ => plan,
+    }
+}
+
 fn lost(err: tokio::task::JoinError) -> Error {
     if err.is_panic() {
         std::panic::resume_unwind(err.into_panic());
@@ -173,7 +196,7 @@ pub(crate) async fn create(context: &SessionContext, create: CreateMemoryTable) 
     let schema = Arc::clone(plan.schema().inner());
     check_names(&schema)?;
     let plan = state.create_physical_plan(&plan).await?;
-    let mut table = StoredTable::of_plan(plan, schema, context.task_ctx()).await?;
+    let mut table = StoredTable::of_plan(in_order(plan), schema, context.task_ctx(), None).await?;
     table.constraints = create.constraints;
     table.defaults = Arc::new(create.column_defaults.into_iter().collect());
     let old = if exists { context.deregister_table(name.clone())? } else { None };

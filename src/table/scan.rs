@@ -75,7 +75,7 @@ impl TableScan {
 
 /// Cuts blocks into as many parts of about the same size, each of which has at least
 /// [`LEAST_PART_BYTES`].
-fn parts(blocks: &[Arc<Block>], count: usize) -> Vec<Vec<Arc<Block>>> {
+pub(super) fn parts(blocks: &[Arc<Block>], count: usize) -> Vec<Vec<Arc<Block>>> {
     let bytes: usize = blocks.iter().map(|block| block.bytes).sum();
     let each = (bytes / count.max(1)).max(LEAST_PART_BYTES);
     let mut parts: Vec<Vec<Arc<Block>>> = vec![Vec::new()];

@@ -17,6 +17,7 @@ mod joins;
 mod library;
 mod limits;
 mod real_data;
+mod shared;
 mod shell;
 mod stop;
 mod support;

@@ -240,7 +240,7 @@ async fn a_frame_is_computed_once_when_it_is_cached() {
             .iter()
             .flat_map(|batch| batch.column(0).as_primitive::<Int64Type>().values().to_vec())
             .collect();
-        assert!(ids.into_iter().eq((1..=30_000).rev()));
+        assert!(ids.into_iter().eq((1..=30_000).rev()), "{bytes}");
         assert_no_files("all frames are gone", &place).await;
         assert!((session.spill_metrics().raw_bytes > 0) == (bytes == 0));
         let twice = session.sql("SELECT 1 AS a, 2 AS a").await;
