@@ -10,14 +10,17 @@ use datafusion::catalog::TableProvider;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DFSchema};
 use datafusion::dataframe::DataFrame as Plan;
+use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::logical_expr::{Expr, SortExpr};
 use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::{JoinType, coalesce};
 use futures::TryStreamExt;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
+use crate::exchange::{compacted, logical_bytes};
 use crate::output::{Format, OutputFile, Style};
-use crate::session::{QueryMetrics, QueryStream, Session};
+use crate::session::{ByteSize, QueryMetrics, QueryStream, Session};
+use crate::table::{StoredTable, check_names, in_order};
 
 /// A query that has not run yet: columns and how to get them.
 ///
@@ -238,10 +241,48 @@ impl DataFrame {
 
     /// Runs the query and gives all of its rows, which must fit in memory.
     ///
+    /// They count towards the memory limit until all are there, then they are the caller's.
+    ///
     /// # Errors
-    /// Those of planning and running.
+    /// Those of planning and running, and `Resources` if there is no room for all rows; then
+    /// [`DataFrame::stream`], [`DataFrame::cache`] and the methods that write files still work.
     pub async fn collect(self) -> Result<Vec<RecordBatch>> {
-        self.stream().await?.try_collect().await
+        let pool = Arc::clone(&self.session.context().runtime_env().memory_pool);
+        let memory = MemoryConsumer::new("collected rows").register(&pool);
+        let mut stream = self.stream().await?;
+        let mut batches = Vec::new();
+        while let Some(batch) = stream.try_next().await? {
+            let batch = compacted(batch);
+            memory.try_grow(logical_bytes(&batch)).map_err(|err| {
+                Error::new(
+                    ErrorKind::Resources,
+                    format!(
+                        "the result needs more memory than it may use: {} of it were collected",
+                        ByteSize(memory.size() as u64)
+                    ),
+                )
+                .with_hint("stream it, write it to a file or cache it; or raise the memory limit")
+                .with_source(err)
+            })?;
+            batches.push(batch);
+        }
+        Ok(batches)
+    }
+
+    /// Runs the query and keeps its rows for this session: in memory while there is room, else in
+    /// temporary files. The frame it gives reads them, as often as it is used; they are dropped with
+    /// the last frame that does. Rows that were sorted stay so.
+    ///
+    /// # Errors
+    /// Those of planning and running, and `Query` if two columns have the same name.
+    pub async fn cache(self) -> Result<Self> {
+        let schema = self.schema();
+        check_names(&schema)?;
+        let context = Arc::new(self.plan.task_ctx());
+        let plan = self.plan.clone().create_physical_plan().await?;
+        let table = StoredTable::of_plan(in_order(plan), schema, context, None).await?;
+        let plan = self.session.context().read_table(Arc::new(table))?;
+        Ok(self.with(plan))
     }
 
     /// Runs the query and counts its rows.

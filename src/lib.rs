@@ -7,8 +7,10 @@
 //! - [`frame`]: the lazy dataframe, the same plan as SQL
 //! - [`session`]: the one place that assembles DataFusion: memory, temporary files, formats, tables
 //! - `scan`: files → record batches
-//! - `join`, `window`: joins and window functions of any size, on `exchange`, which splits rows into
-//!   buckets
+//! - `table`: tables of rows that are kept, in memory and on disk
+//! - `share`: equal parts of a query, run once
+//! - `join`, `aggregate`, `sort`, `window`: operators for rows of any number, on `exchange`, which
+//!   splits rows into buckets
 //! - [`output`]: record batches → tables on screen, text and files
 //!
 //! Beside them, [`error`] says what went wrong and what to do, `memory` keeps the process within its
@@ -41,10 +43,13 @@ pub mod output;
 mod rewrite;
 mod scan;
 pub mod session;
+mod share;
 mod sort;
 mod spill;
 mod sql;
+mod table;
 mod window;
+mod write;
 
 pub use datafusion::functions_aggregate::expr_fn as aggregates;
 pub use datafusion::logical_expr::{Expr, SortExpr, lit};

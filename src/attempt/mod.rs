@@ -13,4 +13,4 @@ mod plan;
 mod planner;
 
 pub(crate) use logical::{InMemoryFirst, WithinBudget};
-pub(crate) use planner::Planner;
+pub(crate) use planner::Attempts;

@@ -6,32 +6,16 @@ use async_trait::async_trait;
 use datafusion::catalog::Session;
 use datafusion::common::internal_err;
 use datafusion::error::Result;
-use datafusion::execution::context::QueryPlanner;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{LogicalPlan, UserDefinedLogicalNode};
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
+use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 
 use super::plan::{InMemoryFirstExec, WithinBudgetExec};
 use super::{InMemoryFirst, WithinBudget};
 
-/// DataFusion's planner, which knows our nodes.
-#[derive(Debug)]
-pub(crate) struct Planner;
-
-#[async_trait]
-impl QueryPlanner for Planner {
-    async fn create_physical_plan(
-        &self,
-        plan: &LogicalPlan,
-        session: &dyn Session,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(Attempts)]);
-        planner.create_physical_plan(plan, session).await
-    }
-}
-
-struct Attempts;
+/// Plans attempts.
+pub(crate) struct Attempts;
 
 #[async_trait]
 impl ExtensionPlanner for Attempts {

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, ByteView, GenericByteViewArray, RecordBatch, RecordBatchOptions,
+    UInt32Array,
 };
+use arrow::compute::take_record_batch;
 use arrow::datatypes::{BinaryViewType, ByteViewType, DataType, SchemaRef, StringViewType};
 use datafusion::error::Result;
 
@@ -14,7 +16,8 @@ pub(crate) fn logical_bytes(batch: &RecordBatch) -> usize {
     batch.columns().iter().map(column_bytes).sum()
 }
 
-fn column_bytes(column: &ArrayRef) -> usize {
+/// Bytes that the rows of a column need in memory.
+pub(crate) fn column_bytes(column: &ArrayRef) -> usize {
     let nulls = if column.nulls().is_some() { column.len().div_ceil(8) } else { 0 };
     match column.data_type() {
         DataType::Utf8View => {
@@ -78,6 +81,15 @@ fn compacted_column(column: &ArrayRef) -> ArrayRef {
         DataType::BinaryView if is_sparse(column) => Arc::new(column.as_binary_view().gc()),
         _ => Arc::clone(column),
     }
+}
+
+/// The same rows in buffers of their own.
+///
+/// # Errors
+/// If the strings of a column are too many for its offsets.
+pub(crate) fn owned(batch: &RecordBatch) -> Result<RecordBatch> {
+    let all = UInt32Array::from_iter_values(0..batch.num_rows() as u32);
+    Ok(compacted(take_record_batch(batch, &all)?))
 }
 
 /// One batch of the rows of all, column by column, so that no more than one column is there twice.

@@ -3,8 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use arrow::array::{RecordBatch, UInt32Array};
-use arrow::compute::take_record_batch;
+use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::error::Result;
 use datafusion::execution::SendableRecordBatchStream;
@@ -14,7 +13,7 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{StreamExt, stream};
 use parking_lot::Mutex;
 
-use super::{Split, compacted, concat, logical_bytes};
+use super::{Split, compacted, concat, logical_bytes, owned};
 use crate::memory::{Reclaim, Reclaimed};
 use crate::spill::{BlockRange, SpillFile, SpillStore};
 
@@ -350,6 +349,15 @@ impl Buckets {
     }
 }
 
+impl Buckets {
+    /// As [`Buckets::contents`]; whoever takes them accounts for their memory from now on.
+    pub(crate) fn hand_over(&self, bucket: usize) -> Contents {
+        let contents = self.contents(bucket);
+        self.release(bucket, 0);
+        contents
+    }
+}
+
 impl Reclaim for Buckets {
     fn reclaim(&self, bytes: usize) -> Reclaimed {
         /// The caller's thread is busy for as long as this takes.
@@ -381,12 +389,6 @@ impl Reclaim for Buckets {
         }
         if given > 0 { Reclaimed::Bytes(given) } else { Reclaimed::Nothing }
     }
-}
-
-/// The same rows in buffers of their own.
-fn owned(batch: &RecordBatch) -> Result<RecordBatch> {
-    let all = UInt32Array::from_iter_values(0..batch.num_rows() as u32);
-    Ok(compacted(take_record_batch(batch, &all)?))
 }
 
 impl Contents {

@@ -14,6 +14,6 @@ mod batch;
 mod buckets;
 mod splitter;
 
-pub(crate) use batch::{compacted, concat, logical_bytes};
+pub(crate) use batch::{column_bytes, compacted, concat, logical_bytes, owned};
 pub(crate) use buckets::{BLOCK_BYTES, Buckets, Contents};
 pub(crate) use splitter::{MAX_BUCKETS, MAX_LEVEL, Nulls, Split, Splitter};

@@ -9,9 +9,10 @@
 //!   count for nothing.
 //! - A join may take half of what is free while other joins of the plan have not begun, because what
 //!   it has built it keeps until its probe side has been read.
+//! - Tables may fill half of it together, and count for nothing in the shares of others.
 //!
-//! When someone is refused, the largest holder that has registered a [`Reclaim`] is asked to spill
-//! first. Near the limit, freed memory goes back to the system at once.
+//! When someone is refused, tables are asked to spill first, because nothing waits for them; then the
+//! largest holder that has registered a [`Reclaim`]. Near the limit, freed memory goes back to the system at once.
 //!
 //! Two operators of DataFusion 55 are never refused, because what they do when refused is worse
 //! than holding more: `RepartitionExec` can wait for itself for ever when two inputs spill at once
@@ -46,6 +47,12 @@ const JOIN_SHARE: f64 = 0.5;
 
 /// The part of what is free that the last join may take, whose rows go on to other operators.
 const LAST_JOIN_SHARE: f64 = 0.6;
+
+/// The part of the memory that the rows of tables may fill together.
+const TABLE_SHARE: f64 = 0.5;
+
+/// A table that holds less is left alone.
+const LEAST_TABLE_BYTES: usize = 1 << 20;
 
 /// A share never falls below this: a smaller one could not hold a few batches and would spill at
 /// every step.
@@ -108,8 +115,10 @@ struct Holders {
     total_bytes: usize,
     /// Joins that have not begun to build.
     waiting_joins: usize,
-    /// Bytes held by each consumer that can spill and holds something, by its id.
+    /// Bytes held by each consumer that can spill and holds something, by its id; tables aside.
     spillable: HashMap<usize, usize>,
+    /// Bytes held by each table that holds something, by its id.
+    tables: HashMap<usize, usize>,
 }
 
 impl Governor {
@@ -182,17 +191,33 @@ impl Governor {
         self.room_bytes(reserved).saturating_sub(reserved)
     }
 
-    /// Asks the largest holder, other than `except`, to give back memory.
+    /// Asks the largest operator, other than `except`, to give back memory.
     fn reclaim(&self, bytes: usize, except: usize) -> usize {
-        let mut sizes: Vec<(usize, usize)> = {
+        let sizes = sizes(&self.holders().spillable);
+        let others =
+            sizes.into_iter().filter(|(held, id)| *id != except && *held >= MIN_SHARE_BYTES);
+        self.reclaim_from(bytes, others)
+    }
+
+    /// Asks the largest table to give back memory, if the reservation could grow without tables.
+    fn reclaim_tables(&self, reservation: &MemoryReservation, bytes: usize) -> usize {
+        let sizes = {
             let holders = self.holders();
-            holders.spillable.iter().map(|(id, held)| (*held, *id)).collect()
-        };
-        sizes.sort_unstable_by(|a, b| b.cmp(a));
-        for (held, id) in sizes {
-            if id == except || held < MIN_SHARE_BYTES {
-                continue;
+            let others = holders.without_tables();
+            let room = self.room_bytes(holders.total_bytes);
+            let consumer = reservation.consumer();
+            if !others.allows(consumer, reservation.size(), bytes, room, false) {
+                return 0;
             }
+            sizes(&holders.tables)
+        };
+        let large = sizes.into_iter().filter(|(held, _)| *held >= LEAST_TABLE_BYTES);
+        self.reclaim_from(bytes, large)
+    }
+
+    /// Asks one after the other until one gives something.
+    fn reclaim_from(&self, bytes: usize, sizes: impl Iterator<Item = (usize, usize)>) -> usize {
+        for (_, id) in sizes {
             let found = self.inner.reclaimers.lock().get(&id).and_then(Weak::upgrade);
             match found.map_or(Reclaimed::Nothing, |reclaim| reclaim.reclaim(bytes)) {
                 Reclaimed::Bytes(given) => return given,
@@ -216,6 +241,13 @@ impl Governor {
         }
         allowed
     }
+}
+
+/// Bytes held and the id of each holder, the largest first.
+fn sizes(holders: &HashMap<usize, usize>) -> Vec<(usize, usize)> {
+    let mut sizes: Vec<(usize, usize)> = holders.iter().map(|(id, held)| (*held, *id)).collect();
+    sizes.sort_unstable_by(|a, b| b.cmp(a));
+    sizes
 }
 
 /// Measured or not, this much is taken to be in use by what is not reserved.
@@ -261,22 +293,45 @@ fn weight(consumer: &MemoryConsumer) -> usize {
     if COUNTED_TWICE.iter().any(|name| consumer.name().starts_with(name)) { 2 } else { 1 }
 }
 
+/// Consumers of the rows of tables have this name.
+pub(crate) const TABLE_CONSUMER: &str = "table";
+
+fn is_table(consumer: &MemoryConsumer) -> bool {
+    consumer.name() == TABLE_CONSUMER
+}
+
 impl Holders {
+    /// The same if no table held anything.
+    fn without_tables(&self) -> Holders {
+        Holders {
+            total_bytes: self.total_bytes.saturating_sub(self.tables.values().sum()),
+            spillable: self.spillable.clone(),
+            tables: HashMap::new(),
+            ..*self
+        }
+    }
+
+    /// Where the bytes of a consumer that can spill are counted.
+    fn spillable_like(&mut self, consumer: &MemoryConsumer) -> &mut HashMap<usize, usize> {
+        if is_table(consumer) { &mut self.tables } else { &mut self.spillable }
+    }
+
     fn add(&mut self, consumer: &MemoryConsumer, bytes: usize) {
         let bytes = bytes * weight(consumer);
         self.total_bytes += bytes;
         if consumer.can_spill() && bytes > 0 {
-            *self.spillable.entry(consumer.id()).or_default() += bytes;
+            *self.spillable_like(consumer).entry(consumer.id()).or_default() += bytes;
         }
     }
 
     fn remove(&mut self, consumer: &MemoryConsumer, bytes: usize) {
         let bytes = bytes * weight(consumer);
         self.total_bytes = self.total_bytes.saturating_sub(bytes);
-        if let Some(held) = self.spillable.get_mut(&consumer.id()) {
+        let holders = self.spillable_like(consumer);
+        if let Some(held) = holders.get_mut(&consumer.id()) {
             *held = held.saturating_sub(bytes);
             if *held == 0 {
-                self.spillable.remove(&consumer.id());
+                holders.remove(&consumer.id());
             }
         }
     }
@@ -301,6 +356,10 @@ impl Holders {
         }
         if !consumer.can_spill() {
             return true;
+        }
+        if is_table(consumer) {
+            let held: usize = self.tables.values().sum();
+            return held + bytes <= (room as f64 * TABLE_SHARE) as usize;
         }
         let new = usize::from(!self.spillable.contains_key(&consumer.id()));
         let sharers = self.spillable.len() + new;
@@ -334,8 +393,15 @@ impl MemoryPool for Governor {
             return Ok(());
         }
         let consumer = reservation.consumer();
+        if !is_table(consumer)
+            && self.reclaim_tables(reservation, additional) > 0
+            && self.try_add(reservation, additional)
+        {
+            return Ok(());
+        }
         // One that can spill does so itself when it has more than its share.
-        let greedy = consumer.can_spill() && reservation.size() > MIN_SHARE_BYTES;
+        let greedy =
+            is_table(consumer) || consumer.can_spill() && reservation.size() > MIN_SHARE_BYTES;
         if !greedy
             && self.reclaim(additional, consumer.id()) > 0
             && self.try_add(reservation, additional)
@@ -463,6 +529,25 @@ mod tests {
             self.0.free();
             Reclaimed::Bytes(bytes)
         }
+    }
+
+    #[test]
+    fn tables_give_way_to_operators_where_that_helps() {
+        let inner = Governor::new(196 * MIB, None);
+        let pool: Arc<dyn MemoryPool> = Arc::new(inner.clone());
+        let table = Arc::new(Generous(consumer(&pool, TABLE_CONSUMER, true)));
+        table.0.try_grow(50 * MIB).unwrap();
+        let other_table = consumer(&pool, TABLE_CONSUMER, true);
+        assert!(other_table.try_grow(MIB).is_err(), "half is for all tables");
+        let weak: Weak<dyn Reclaim> = Arc::downgrade(&(Arc::clone(&table) as Arc<dyn Reclaim>));
+        inner.register_reclaim(table.0.consumer(), weak);
+
+        let sorter = consumer(&pool, "sorter", true);
+        sorter.try_grow(40 * MIB).unwrap();
+        assert!(sorter.try_grow(60 * MIB).is_err(), "more than there is without the table");
+        assert_eq!(table.0.size(), 50 * MIB);
+        sorter.try_grow(30 * MIB).unwrap();
+        assert_eq!((table.0.size(), sorter.size()), (0, 70 * MIB));
     }
 
     #[test]

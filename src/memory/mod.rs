@@ -10,4 +10,6 @@ mod governor;
 
 pub use allocator::CountingAllocator;
 pub(crate) use gauge::{Gauge, peak_resident_bytes};
-pub(crate) use governor::{Asked, Governor, JOIN_CONSUMER, Reclaim, Reclaimed, WaitingJoin};
+pub(crate) use governor::{
+    Asked, Governor, JOIN_CONSUMER, Reclaim, Reclaimed, TABLE_CONSUMER, WaitingJoin,
+};

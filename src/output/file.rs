@@ -3,7 +3,7 @@
 //! the file that its result replaces.
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -37,26 +37,14 @@ impl OutputFile {
     /// When `path` is a directory, or its folder does not exist or may not be written.
     pub fn create(path: &Path) -> Result<Self> {
         let refused = |err: io::Error| Error::io("write", path, err);
-        let existing = match fs::metadata(path) {
-            Ok(metadata) => Some(metadata),
-            Err(err) if err.kind() == io::ErrorKind::NotFound => None,
-            Err(err) => return Err(refused(err)),
-        };
-        if existing.as_ref().is_some_and(fs::Metadata::is_dir) || ends_in_separator(path) {
-            return Err(refused(io::Error::new(io::ErrorKind::IsADirectory, "it is a directory")));
-        }
-        let is_file = existing.as_ref().is_none_or(fs::Metadata::is_file);
+        let is_file = fs::metadata(path).map_or(true, |existing| !is_special(&existing));
         if !is_file || is_descriptor(path) {
             // Appending keeps the place in a file that standard output is redirected to.
             let file = OpenOptions::new().append(true).open(path).map_err(refused)?;
             return Ok(Self::new(file, path, None));
         }
 
-        let target = follow_links(path).map_err(refused)?;
-        if existing.is_some() {
-            // A rename asks the folder only.
-            OpenOptions::new().append(true).open(&target).map_err(refused)?;
-        }
+        let (target, existing) = replaceable(path)?;
         let folder = match target.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
             _ => Path::new("."),
@@ -132,6 +120,37 @@ impl Write for NamedFile {
     fn flush(&mut self) -> io::Result<()> {
         self.file.flush()
     }
+}
+
+/// Where a file that replaces the one at `path` must be, and what is there now. A symbolic link is
+/// followed.
+///
+/// # Errors
+/// When there is a directory, or something that may not be written.
+pub(crate) fn replaceable(path: &Path) -> Result<(PathBuf, Option<Metadata>)> {
+    let refused = |err: io::Error| Error::io("write", path, err);
+    let existing = match fs::metadata(path) {
+        Ok(metadata) => Some(metadata),
+        Err(err) if err.kind() == io::ErrorKind::NotFound => None,
+        Err(err) => return Err(refused(err)),
+    };
+    if existing.as_ref().is_some_and(Metadata::is_dir) || ends_in_separator(path) {
+        return Err(refused(io::Error::new(io::ErrorKind::IsADirectory, "it is a directory")));
+    }
+    if existing.as_ref().is_some_and(is_special) {
+        return Err(refused(io::Error::other("it is not a file")));
+    }
+    let target = follow_links(path).map_err(refused)?;
+    if existing.is_some() {
+        // A rename asks the folder only.
+        OpenOptions::new().append(true).open(&target).map_err(refused)?;
+    }
+    Ok((target, existing))
+}
+
+/// Whether it is neither a file nor a folder.
+fn is_special(metadata: &Metadata) -> bool {
+    !metadata.is_file() && !metadata.is_dir()
 }
 
 /// What a new file may be used for, before the umask takes its share.

@@ -33,6 +33,7 @@ use clap::ValueEnum;
 use crate::error::{Error, Result};
 
 pub use file::OutputFile;
+pub(crate) use file::replaceable;
 pub use types::sql_type_name;
 
 /// The form results are written in.

@@ -27,8 +27,10 @@ use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use parking_lot::RwLock;
 
 use super::csv::{CsvFormat, CsvOptions, sniff_files};
+use super::null_names::{NULL_NAME, NullNames};
 use super::parquet::ParquetFiles;
 use crate::error::{Error, ErrorKind, Result};
+use crate::write::WritesAside;
 
 /// The formats a file can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,15 +149,24 @@ impl FileTable {
             }
         }
         let path_columns = self.path_columns.unwrap_or_else(|| found.path_columns());
-        let options = ListingOptions::new(format)
-            .with_file_extension(found.extension())
-            .with_table_partition_cols(path_columns)
-            .with_file_sort_order(self.order);
-        let config = ListingTableConfig::new_with_multi_paths(urls)
-            .with_listing_options(options)
-            .with_schema(schema);
-        let cache = state.runtime_env().cache_manager.get_file_statistic_cache();
-        Ok(Arc::new(ListingTable::try_new(config)?.with_cache(cache)))
+        let format: Arc<dyn FileFormat> = Arc::new(WritesAside(format));
+        let listing = |path_columns: Vec<(String, DataType)>| -> Result<Arc<dyn TableProvider>> {
+            let options = ListingOptions::new(Arc::clone(&format))
+                .with_file_extension(found.extension())
+                .with_table_partition_cols(path_columns)
+                .with_file_sort_order(self.order.clone());
+            let config = ListingTableConfig::new_with_multi_paths(urls.clone())
+                .with_listing_options(options)
+                .with_schema(Arc::clone(&schema));
+            let cache = state.runtime_env().cache_manager.get_file_statistic_cache();
+            Ok(Arc::new(ListingTable::try_new(config)?.with_cache(cache)))
+        };
+        if !found.has_null_names() {
+            return listing(path_columns);
+        }
+        let texts = path_columns.iter().map(|(name, _)| (name.clone(), DataType::Utf8));
+        let read = listing(texts.collect())?;
+        Ok(Arc::new(NullNames::new(read, listing(path_columns.clone())?, &path_columns)?))
     }
 }
 
@@ -339,6 +350,20 @@ impl Found {
             }
             _ => String::new(),
         }
+    }
+
+    /// Whether the path of a file says that a column is NULL.
+    fn has_null_names(&self) -> bool {
+        let Some(folder) = &self.folder else { return false };
+        let says_null = |part: std::path::Component<'_>| {
+            let name = part.as_os_str().to_string_lossy();
+            name.split_once('=').is_some_and(|(_, value)| value == NULL_NAME)
+        };
+        let below = |file: &PathBuf| file.strip_prefix(folder).map(Path::to_path_buf);
+        self.files
+            .iter()
+            .filter_map(|file| below(file).ok())
+            .any(|path| path.components().any(says_null))
     }
 
     /// Columns in the first file's path below the folder, such as `year=2019/`.

@@ -2,11 +2,14 @@
 //!
 //! [`files`] turns a path, a glob or a folder into a table of any supported format; [`csv`] is our
 //! own CSV scan. Parquet, JSON and Arrow files are read by DataFusion; [`parquet`] mends what it
-//! makes of a Parquet file's statistics.
+//! makes of a Parquet file's statistics, and [`null_names`] reads what Hive writes for NULL.
 
 pub(crate) mod csv;
 pub(crate) mod files;
+mod null_names;
 mod parquet;
+
+pub(crate) use null_names::NULL_NAME;
 
 use std::path::Path;
 

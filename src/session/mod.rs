@@ -4,6 +4,7 @@
 //! from.
 
 mod options;
+mod planner;
 mod resources;
 mod stream;
 
@@ -20,7 +21,7 @@ use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::TrackConsumersPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionStateBuilder;
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{DdlStatement, LogicalPlan};
 use datafusion::optimizer::{Optimizer, OptimizerRule};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
@@ -29,7 +30,6 @@ use datafusion::prelude::SessionConfig;
 use datafusion::sql::parser::Statement;
 
 use crate::aggregate::SpillingAggregates;
-use crate::attempt::Planner;
 use crate::error::{Error, Result};
 use crate::frame::DataFrame;
 use crate::join::SpillingJoins;
@@ -41,9 +41,12 @@ use crate::sort::SpillingSorts;
 pub use crate::spill::SpillMetrics;
 use crate::spill::{SpillStore, StreamFiles};
 use crate::sql::{self, SettingStatement};
+use crate::table::{self, TableScansInParts};
 use crate::window::{SortedWindows, SpillingWindows};
+use crate::write::WritesAsideFactory;
 
 pub use options::{ByteSize, Knobs, SessionOptions, SpillCompression};
+use planner::Planner;
 pub(crate) use resources::Resources;
 pub use stream::{QueryMetrics, QueryStream};
 
@@ -124,6 +127,12 @@ impl Session {
         state.register_file_format(Arc::new(CsvFormatFactory::csv()), true)?;
         state.register_file_format(Arc::new(CsvFormatFactory::tsv()), true)?;
 
+        for extension in ["csv", "tsv", "parquet", "json", "arrow"] {
+            if let Some(factory) = state.get_file_format_factory(extension) {
+                state.register_file_format(Arc::new(WritesAsideFactory(factory)), true)?;
+            }
+        }
+
         let files = Arc::new(FileTables::default());
         let catalogs: Arc<dyn CatalogProviderList> = Arc::new(DynamicFileCatalog::new(
             Arc::clone(state.catalog_list()),
@@ -199,6 +208,10 @@ impl Session {
         let state = self.state();
         sql::names::resolve(&state, &mut statement).await?;
         let plan = state.statement_to_plan(statement).await?;
+        if let LogicalPlan::Ddl(DdlStatement::CreateMemoryTable(create)) = plan {
+            Box::pin(table::create(self.context(), create)).await?;
+            return Ok(Outcome::Done);
+        }
         let returns_rows = !matches!(plan, LogicalPlan::Ddl(_) | LogicalPlan::Statement(_));
         let frame = self.context().execute_logical_plan(plan).await?;
         let frame = DataFrame::new(self.clone(), frame);
@@ -396,6 +409,8 @@ fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     ];
     let at = place(&rules, "LimitedDistinctAggregation") + 1;
     rules.splice(at..at, early);
+    let at = place(&rules, "EnsureRequirements") + 1;
+    rules.insert(at, Arc::new(TableScansInParts));
     // Where all orders are settled.
     let at = place(&rules, "EnsureCooperative");
     rules.insert(at, Arc::new(SortedWindows));

@@ -52,6 +52,10 @@ pub struct Knobs {
     pub merge_runs: Option<usize>,
     /// An attempt in memory holds no more than this many bytes; 0 gives up each.
     pub attempt_bytes: Option<u64>,
+    /// A table keeps no more than this many bytes of its rows in memory; 0 spills everything.
+    pub table_bytes: Option<u64>,
+    /// A partitioned write keeps no more than this many bytes of rows in memory; 0 spills all.
+    pub write_bytes: Option<u64>,
     /// Buckets an exchange splits rows into: a power of two from 1 to 64.
     pub buckets: Option<usize>,
     /// What was spilled is split again at least down to this many levels.
@@ -82,6 +86,8 @@ impl FromStr for Knobs {
                 "merge_runs" => knobs.merge_runs = Some(value as usize),
                 "window_bytes" => knobs.window_bytes = Some(value),
                 "attempt_bytes" => knobs.attempt_bytes = Some(value),
+                "table_bytes" => knobs.table_bytes = Some(value),
+                "write_bytes" => knobs.write_bytes = Some(value),
                 "buckets" => knobs.buckets = Some(value as usize),
                 "least_levels" => knobs.least_levels = Some(value as u32),
                 "fail_write" => knobs.fail_write = Some(value),

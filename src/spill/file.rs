@@ -34,6 +34,8 @@ struct Inner {
     path: PathBuf,
     file: File,
     length: AtomicU64,
+    /// Bytes of it that were given back.
+    released: AtomicU64,
 }
 
 /// Where a batch is in its file.
@@ -61,8 +63,16 @@ impl SpillStore {
             .create_new(true)
             .open(&path)
             .map_err(|err| Error::io("create", &path, err))?;
-        let inner = Inner { store: self.clone(), schema, path, file, length: AtomicU64::new(0) };
-        Ok(SpillFile { inner: Arc::new(inner) })
+        Ok(SpillFile {
+            inner: Arc::new(Inner {
+                store: self.clone(),
+                schema,
+                path,
+                file,
+                length: AtomicU64::new(0),
+                released: AtomicU64::new(0),
+            }),
+        })
     }
 }
 
@@ -97,6 +107,25 @@ impl SpillFile {
         let block = block::encode(batch, self.inner.store.inner.compression)?;
         let offset = self.inner.write(&block)?;
         Ok(BlockRange { offset, stored_bytes: block.len(), rows: batch.num_rows(), memory_bytes })
+    }
+
+    /// The batch of one block.
+    ///
+    /// # Errors
+    /// `Io` if it cannot be read or is not what was written.
+    pub(crate) async fn block(&self, range: BlockRange) -> Result<RecordBatch> {
+        let inner = Arc::clone(&self.inner);
+        off_thread(move || inner.read(range)).await
+    }
+
+    /// Gives back the disk of a block that nobody reads any more, where the system can make a hole
+    /// in a file. Elsewhere the file keeps it until it is removed.
+    pub(crate) fn release(&self, range: BlockRange) {
+        let bytes = range.stored_bytes as u64;
+        if punch(&self.inner.file, range.offset, bytes).is_ok() {
+            self.inner.store.give_disk(bytes);
+            self.inner.released.fetch_add(bytes, Ordering::Relaxed);
+        }
     }
 
     /// The batches of these blocks, in this order, read a little ahead.
@@ -141,7 +170,8 @@ impl Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.store.give_disk(self.length.load(Ordering::Relaxed));
+        let length = self.length.load(Ordering::Relaxed);
+        self.store.give_disk(length - self.released.load(Ordering::Relaxed));
         // Gone already if the store was closed.
         let _ = std::fs::remove_file(&self.path);
     }
@@ -153,6 +183,18 @@ pub(super) fn unreadable(path: &Path, err: io::Error) -> Error {
         return super::damaged(path, "was cut");
     }
     Error::io("read", path, err)
+}
+
+/// Makes a hole in a file. Only whole pages of it are given back by the system.
+#[cfg(target_os = "linux")]
+fn punch(file: &File, offset: u64, bytes: u64) -> io::Result<()> {
+    use rustix::fs::{FallocateFlags, fallocate};
+    Ok(fallocate(file, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, offset, bytes)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn punch(_: &File, _: u64, _: u64) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 #[cfg(unix)]
@@ -214,6 +256,22 @@ mod tests {
         assert_eq!(files(parent.path()), 1);
         drop(file);
         assert_eq!((store.metrics().disk_bytes, files(parent.path())), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn a_released_block_takes_no_disk() {
+        let (_parent, store) = store(Knobs::default(), 1 << 30);
+        let file = store.create("test", numbers(0, 0).schema()).unwrap();
+        let first = file.append(&numbers(0, 100_000), 800_000).await.unwrap();
+        let second = file.append(&numbers(7, 9), 16).await.unwrap();
+        let before = store.metrics().disk_bytes;
+        file.release(first);
+        if cfg!(target_os = "linux") {
+            assert_eq!(store.metrics().disk_bytes, before - first.stored_bytes as u64);
+        }
+        assert_eq!(file.block(second).await.unwrap(), numbers(7, 9));
+        drop(file);
+        assert_eq!(store.metrics().disk_bytes, 0);
     }
 
     #[tokio::test]

@@ -10,6 +10,9 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use brimful::{Knobs, Outcome, Session, SessionOptions};
+use futures::TryStreamExt;
 use tempfile::TempDir;
 
 /// A command that runs longer than this hangs.
@@ -226,4 +229,59 @@ fn same_value(actual: &str, expected: &str) -> bool {
 /// Whether two numbers are the same to nine digits.
 pub(crate) fn is_near(actual: f64, expected: f64) -> bool {
     (actual - expected).abs() <= 1e-9 * expected.abs()
+}
+
+/// A session of its own with these switches, whose temporary files are in the place.
+pub(crate) fn session(place: &Place, threads: usize, knobs: Knobs) -> Session {
+    session_with(place, knobs, |options| options.threads(threads))
+}
+
+/// The same with other options too.
+pub(crate) fn session_with(
+    place: &Place,
+    knobs: Knobs,
+    options: impl FnOnce(SessionOptions) -> SessionOptions,
+) -> Session {
+    let mut options = options(SessionOptions::new().temp_dirs([place.temporary()]));
+    options.knobs = Knobs { reserved_only: true, ..knobs };
+    Session::new(options).unwrap()
+}
+
+/// The rows of a query, each as its values with `|` between them.
+pub(crate) async fn rows(session: &Session, sql: &str) -> brimful::Result<Vec<String>> {
+    let mut stream = session.sql(sql).await?.stream().await?;
+    let mut rows = Vec::new();
+    while let Some(batch) = stream.try_next().await? {
+        let options = FormatOptions::default().with_null("NULL");
+        let columns: Vec<ArrayFormatter<'_>> = batch
+            .columns()
+            .iter()
+            .map(|column| ArrayFormatter::try_new(column, &options).unwrap())
+            .collect();
+        for row in 0..batch.num_rows() {
+            let values: Vec<String> =
+                columns.iter().map(|column| column.value(row).to_string()).collect();
+            rows.push(values.join("|"));
+        }
+    }
+    Ok(rows)
+}
+
+/// Runs statements one after another.
+pub(crate) async fn run_all(session: &Session, sql: &str) -> brimful::Result<()> {
+    for statement in session.parse(sql)? {
+        if let Outcome::Rows(frame) | Outcome::Plan(frame) = session.execute(statement).await? {
+            frame.stream().await?.try_collect::<Vec<_>>().await?;
+        }
+    }
+    Ok(())
+}
+
+/// Waits until no temporary file is left, while the session still lives.
+pub(crate) async fn assert_no_files(what: &str, place: &Place) {
+    let started = Instant::now();
+    while place.temporary_bytes() > 0 {
+        assert!(started.elapsed() < Duration::from_secs(5), "{what}: files are left");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }

@@ -1,0 +1,33 @@
+//! From an optimized logical plan to a physical one.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::catalog::Session;
+use datafusion::error::Result;
+use datafusion::execution::context::QueryPlanner;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
+
+use crate::attempt::Attempts;
+use crate::share::{Parts, with_shared_parts};
+
+/// DataFusion's planner, which knows our logical nodes; equal parts of a query become one.
+#[derive(Debug)]
+pub(super) struct Planner;
+
+#[async_trait]
+impl QueryPlanner for Planner {
+    async fn create_physical_plan(
+        &self,
+        plan: &LogicalPlan,
+        session: &dyn Session,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let planner = DefaultPhysicalPlanner::with_extension_planners(vec![
+            Arc::new(Attempts),
+            Arc::new(Parts::default()),
+        ]);
+        planner.create_physical_plan(&with_shared_parts(plan)?, session).await
+    }
+}

@@ -1,0 +1,186 @@
+//! Parts of a query that are there more than once, such as a CTE with two references, are run once.
+//!
+//! - this module: finds them in the optimized logical plan, where equality is exact: same expressions
+//!   with the same types, same tables
+//! - `exec`: [`SharedExec`](exec::SharedExec), which runs such a part into governed storage and reads
+//!   its rows from there
+//!
+//! Filters and columns were pushed down before, for each reference on its own; where that made them
+//! differ they are not shared.
+
+mod exec;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::catalog::Session;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{DFSchemaRef, internal_err};
+use datafusion::datasource::source_as_provider;
+use datafusion::error::Result;
+use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
+use datafusion::logical_expr::{
+    Expr, Extension, LogicalPlan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore,
+};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
+use parking_lot::Mutex;
+
+use crate::attempt::InMemoryFirst;
+use exec::{Shared, SharedExec};
+
+/// A part of a plan that is there more than once.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd)]
+struct SharedNode {
+    /// The same for all references, and for no other part of the plan.
+    number: usize,
+    input: LogicalPlan,
+}
+
+impl UserDefinedLogicalNodeCore for SharedNode {
+    fn name(&self) -> &str {
+        "Shared"
+    }
+
+    fn inputs(&self) -> Vec<&LogicalPlan> {
+        vec![&self.input]
+    }
+
+    fn schema(&self) -> &DFSchemaRef {
+        self.input.schema()
+    }
+
+    fn expressions(&self) -> Vec<Expr> {
+        Vec::new()
+    }
+
+    fn fmt_for_explain(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "Shared: {}", self.number)
+    }
+
+    fn with_exprs_and_inputs(&self, _: Vec<Expr>, mut inputs: Vec<LogicalPlan>) -> Result<Self> {
+        match (inputs.pop(), inputs.is_empty()) {
+            (Some(input), true) => Ok(SharedNode { number: self.number, input }),
+            _ => internal_err!("a shared part has one input"),
+        }
+    }
+}
+
+/// A part of a plan, and the addresses of its tables, whose names need not say which they are.
+type Part = (LogicalPlan, Vec<usize>);
+
+/// The part that a plan is, if it may be run once for several references.
+fn shareable(plan: &LogicalPlan) -> Option<Part> {
+    let mut tables = Vec::new();
+    let (mut is_costly, mut is_volatile, mut is_closed) = (false, false, true);
+    let looked = plan.apply(|node| {
+        match node {
+            LogicalPlan::Aggregate(_)
+            | LogicalPlan::Distinct(_)
+            | LogicalPlan::Join(_)
+            | LogicalPlan::Window(_) => is_costly = true,
+            LogicalPlan::TableScan(scan) => {
+                let table = source_as_provider(&scan.source)?;
+                tables.push(Arc::as_ptr(&table).cast::<()>() as usize);
+            }
+            // What is inside of a recursion is another thing in each round.
+            LogicalPlan::RecursiveQuery(_)
+            | LogicalPlan::Extension(_)
+            | LogicalPlan::Subquery(_)
+            | LogicalPlan::Copy(_)
+            | LogicalPlan::Dml(_)
+            | LogicalPlan::Ddl(_)
+            | LogicalPlan::Explain(_)
+            | LogicalPlan::Analyze(_)
+            | LogicalPlan::Statement(_) => is_closed = false,
+            _ => {}
+        }
+        node.apply_expressions(|expr| {
+            expr.apply(|expr| {
+                is_volatile |= expr.is_volatile_node();
+                is_closed &= !matches!(
+                    expr,
+                    Expr::OuterReferenceColumn(..)
+                        | Expr::ScalarSubquery(_)
+                        | Expr::Exists(_)
+                        | Expr::InSubquery(_)
+                        | Expr::Placeholder(_)
+                );
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    });
+    // Two queries that happen to be alike may be random each on its own; one that has a name is one.
+    let is_named = matches!(plan, LogicalPlan::SubqueryAlias(_));
+    let is_wanted = if is_volatile { is_named } else { is_costly };
+    (looked.is_ok() && is_closed && is_wanted).then(|| (plan.clone(), tables))
+}
+
+/// Whether parts below a node are left alone: a recursion runs them again and again, and of the two
+/// plans of an attempt the second rarely runs.
+fn is_apart(node: &LogicalPlan) -> bool {
+    match node {
+        LogicalPlan::RecursiveQuery(_) => true,
+        LogicalPlan::Extension(extension) => extension.node.as_any().is::<InMemoryFirst>(),
+        _ => false,
+    }
+}
+
+/// Marks the largest parts that are there more than once.
+pub(crate) fn with_shared_parts(plan: &LogicalPlan) -> Result<LogicalPlan> {
+    let mut counts: HashMap<Part, usize> = HashMap::new();
+    plan.apply_with_subqueries(|node| {
+        if is_apart(node) {
+            return Ok(TreeNodeRecursion::Jump);
+        }
+        if let Some(part) = shareable(node) {
+            *counts.entry(part).or_default() += 1;
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    counts.retain(|_, count| *count > 1);
+    if counts.is_empty() {
+        return Ok(plan.clone());
+    }
+    let mut numbers: HashMap<Part, usize> = HashMap::new();
+    let marked = plan.clone().transform_down_with_subqueries(|node| {
+        if is_apart(&node) {
+            return Ok(Transformed::new(node, false, TreeNodeRecursion::Jump));
+        }
+        match shareable(&node).filter(|part| counts.contains_key(part)) {
+            None => Ok(Transformed::no(node)),
+            Some(part) => {
+                let next = numbers.len() + 1;
+                let number = *numbers.entry(part).or_insert(next);
+                let node = Arc::new(SharedNode { number, input: node });
+                let node = LogicalPlan::Extension(Extension { node });
+                Ok(Transformed::new(node, true, TreeNodeRecursion::Jump))
+            }
+        }
+    })?;
+    Ok(marked.data)
+}
+
+/// Plans the parts of one query; keeps what the references of each share.
+#[derive(Default)]
+pub(crate) struct Parts(Mutex<HashMap<usize, Arc<Shared>>>);
+
+#[async_trait]
+impl ExtensionPlanner for Parts {
+    async fn plan_extension(
+        &self,
+        _: &dyn PhysicalPlanner,
+        node: &dyn UserDefinedLogicalNode,
+        _: &[&LogicalPlan],
+        inputs: &[Arc<dyn ExecutionPlan>],
+        _: &dyn Session,
+        _: &PhysicalPlanningContext,
+    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        let Some(node) = node.as_any().downcast_ref::<SharedNode>() else { return Ok(None) };
+        let [input] = inputs else { return internal_err!("a shared part has one input") };
+        let shared = Arc::clone(self.0.lock().entry(node.number).or_default());
+        Ok(Some(Arc::new(SharedExec::new(node.number, Arc::clone(input), shared))))
+    }
+}
