@@ -6,6 +6,8 @@
 //! - `sql`: text → statements with exact names
 //! - [`frame`]: the lazy dataframe, the same plan as SQL
 //! - [`session`]: the one place that assembles DataFusion: memory, temporary files, formats, tables
+//! - `rewrite`: aggregates that would keep every value, as plans of operators that spill; `attempt`:
+//!   a plan in memory first, then one that spills
 //! - `scan`: files → record batches
 //! - `join`: joins of any size, on `exchange`, which splits rows into buckets
 //! - [`output`]: record batches → tables on screen, text and files

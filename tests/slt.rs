@@ -47,7 +47,7 @@ struct Mode {
     memory_limit_bytes: u64,
     /// Whether the memory is so little that the scripts in `spill/` must spill.
     tight: bool,
-    /// Most bytes that a join keeps of its build side.
+    /// Most bytes that a join keeps of its build side, and that an attempt in memory holds.
     join_build_bytes: Option<u64>,
 }
 
