@@ -6,6 +6,8 @@
 //! - `sql`: text → statements with exact names
 //! - [`frame`]: the lazy dataframe, the same plan as SQL
 //! - [`session`]: the one place that assembles DataFusion: memory, temporary files, formats, tables
+//! - `rewrite`: aggregates that would keep every value, as plans of operators that spill; `attempt`:
+//!   a plan in memory first, then one that spills
 //! - `scan`: files → record batches
 //! - `table`: tables of rows that are kept, in memory and on disk
 //! - `share`: equal parts of a query, run once

@@ -4,6 +4,8 @@
 //! number of all values for each whole group. In the order of the values, the row of the whole group
 //! first, running windows give each value its range of positions. Then all other rows are dropped.
 
+use std::sync::Arc;
+
 use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::error::Result;
@@ -17,7 +19,6 @@ use datafusion::logical_expr::{
     AggregateUDF, Expr, Filter, LogicalPlan, Window, WindowFrame, WindowFrameBound,
     WindowFrameUnits, WindowFunctionDefinition, cast, lit, when,
 };
-use std::sync::Arc;
 
 use super::branch::{Above, Branch, Rider, is_whole_group, values_and_whole_groups};
 use super::functions::{Quantile, Wanted, called, pick};
