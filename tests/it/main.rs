@@ -9,6 +9,7 @@
     reason = "a test ends at the first surprise, and says on standard error what it skips"
 )]
 
+mod aggregates;
 mod cli;
 mod differential;
 mod files;
@@ -18,5 +19,6 @@ mod library;
 mod limits;
 mod real_data;
 mod shell;
+mod sorts;
 mod stop;
 mod support;
