@@ -172,10 +172,10 @@ fn groups(context: Arc<Context>, collected: Arc<Collected>) -> Batches {
     let parts = stream::try_unfold((context, collected), |(context, collected)| async {
         let Some(work) = collected.next(&context).await? else { return Ok(None) };
         let part = match work {
-            Work::Prepaid(contents, held) => {
-                let pool = PrepaidPool::new(Arc::clone(&held.memory), held.bytes);
+            Work::Prepaid(contents, mut held) => {
                 // The pool gives it back from here on.
-                std::mem::forget(held);
+                let paid = std::mem::take(&mut held.bytes);
+                let pool = PrepaidPool::new(Arc::clone(&held.memory), paid);
                 let task = context_with_pool(&context.task, Arc::new(pool))?;
                 aggregated(&context, task, contents)?
             }
