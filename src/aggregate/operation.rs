@@ -6,6 +6,7 @@
 //! table even where all would fit. A bucket that memory has no room for is split by further bits of
 //! the hash, as an aggregation of its own.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use datafusion::error::{DataFusionError, Result};
@@ -39,6 +40,9 @@ const INDIVISIBLE_SHARE: f64 = 0.75;
 
 /// Buckets of a level are at least so large, whatever memory is free.
 const LEAST_BUCKET_BYTES: usize = 1 << 20;
+
+/// Blocks are at least so large, whatever memory is free.
+const LEAST_BLOCK_BYTES: usize = 16 << 10;
 
 /// What all operations of an aggregation share.
 pub(super) struct Context {
@@ -105,6 +109,7 @@ async fn collect(
     let keys = context.kernel.group_expr().input_exprs();
     let splitter = Splitter::new(keys, level, bucket_count(&context, bytes), Nulls::Hashed);
     let knob = resources.knobs.aggregate_bytes.map(|bytes| bytes as usize);
+    let block_bytes = block_bytes(&context);
     let buckets = Arc::new(
         Buckets::new(
             "groups",
@@ -115,16 +120,23 @@ async fn collect(
             context.metrics.spills.clone(),
         )
         .with_cap_bytes(knob.unwrap_or(usize::MAX))
-        .with_block_bytes(if knob == Some(0) { 1 } else { BLOCK_BYTES }),
+        .with_block_bytes(block_bytes),
     );
     let reclaim: Weak<dyn Reclaim> = Arc::downgrade(&(Arc::clone(&buckets) as Arc<dyn Reclaim>));
     resources.governor.register_reclaim(memory.consumer(), reclaim);
+    // Blocks in the making of buckets on disk are half full on average.
+    let staging_bytes = buckets.len() * block_bytes / 2;
+    let is_staged = Arc::new(AtomicBool::new(false));
     for_each(inputs, |mut input| {
         let (buckets, splitter) = (Arc::clone(&buckets), splitter.clone());
+        let (memory, is_staged) = (Arc::clone(&memory), Arc::clone(&is_staged));
         async move {
             while let Some(batch) = input.try_next().await? {
                 if batch.num_rows() > 0 {
                     buckets.add(&splitter.split(&compacted(batch))?, |_| true).await?;
+                }
+                if buckets.has_spilled() && !is_staged.swap(true, Ordering::Relaxed) {
+                    memory.grow(staging_bytes);
                 }
             }
             Ok(())
@@ -133,6 +145,16 @@ async fn collect(
     .await?;
     let bytes = (0..buckets.len()).map(|bucket| buckets.size(bucket).1).sum();
     Ok(Collected { level, buckets, memory, bytes, next: tokio::sync::Mutex::new(0) })
+}
+
+/// Bytes of a bucket that are put together before they are written: fewer where all of these blocks
+/// together would be much of the memory.
+fn block_bytes(context: &Context) -> usize {
+    if context.resources.knobs.aggregate_bytes == Some(0) {
+        return 1;
+    }
+    let share = context.resources.governor.free_bytes() / (4 * MAX_BUCKETS);
+    share.clamp(LEAST_BLOCK_BYTES, BLOCK_BYTES)
 }
 
 /// As many buckets as are likely to be small enough each.

@@ -42,6 +42,8 @@ pub(crate) struct Buckets {
     row_bytes: usize,
     /// What of the reservation belongs to buckets in memory.
     held_bytes: AtomicUsize,
+    /// A bucket was sent to disk.
+    has_spilled: AtomicBool,
     /// Nothing is added or spilled any more.
     is_final: AtomicBool,
     /// Held while another's request for memory is served.
@@ -98,6 +100,7 @@ impl Buckets {
             block_bytes: BLOCK_BYTES,
             row_bytes: 0,
             held_bytes: AtomicUsize::new(0),
+            has_spilled: AtomicBool::new(false),
             is_final: AtomicBool::new(false),
             reclaiming: Mutex::new(()),
             metrics,
@@ -132,6 +135,12 @@ impl Buckets {
 
     pub(crate) fn is_spilled(&self, bucket: usize) -> bool {
         self.buckets[bucket].lock().is_spilled
+    }
+
+    /// Whether a bucket had to go to disk. From then on there are blocks in the making that nothing is
+    /// reserved for.
+    pub(crate) fn has_spilled(&self) -> bool {
+        self.has_spilled.load(Ordering::Relaxed)
     }
 
     /// Adds the rows of a split batch for which `wanted` says so.
@@ -248,6 +257,7 @@ impl Buckets {
     fn take(&self, number: usize) -> (Vec<RecordBatch>, usize) {
         let mut bucket = self.buckets[number].lock();
         bucket.is_spilled = true;
+        self.has_spilled.store(true, Ordering::Relaxed);
         // Pieces stay; they become the first block of what follows.
         let bytes = bucket.bytes.saturating_sub(bucket.pieces_bytes);
         (std::mem::take(&mut bucket.batches), bytes)
