@@ -71,7 +71,7 @@ const KEYS: [&str; 21] = [
     "c",
     "y",
     "n",
-    "t",
+    "r",
     "i % 7",
     "length(s)",
     "coalesce(s, p)",
@@ -80,7 +80,7 @@ const KEYS: [&str; 21] = [
 ];
 
 /// Every aggregate function that has one answer, whatever the order of the rows.
-const AGGREGATES: [&str; 78] = [
+const AGGREGATES: [&str; 77] = [
     "count(*)",
     "count(v)",
     "count(v, z)",
@@ -137,7 +137,6 @@ const AGGREGATES: [&str; 78] = [
     "bit_and(v)",
     "bit_or(v)",
     "bit_xor(v)",
-    "bit_xor(DISTINCT id % 10)",
     "bool_and(b)",
     "bool_or(b)",
     "first_value(z ORDER BY id)",
@@ -147,7 +146,7 @@ const AGGREGATES: [&str; 78] = [
     "nth_value(v, -2 ORDER BY id)",
     "array_agg(v ORDER BY id)",
     "array_agg(z ORDER BY id DESC)",
-    "array_agg(t ORDER BY id)",
+    "array_agg(r ORDER BY id)",
     "array_sort(array_agg(v))",
     "array_sort(array_agg(z) FILTER (WHERE b))",
     "array_sort(array_agg(DISTINCT v))",
@@ -389,7 +388,7 @@ async fn random_aggregations() {
 async fn distinct_rows_and_sets_of_them() {
     let queries = [
         "SELECT DISTINCT i, o FROM t",
-        "SELECT DISTINCT s, n, t FROM t",
+        "SELECT DISTINCT s, n, r FROM t",
         "SELECT DISTINCT ON (i) i, id, z FROM t ORDER BY i, id",
         "SELECT i, s FROM t UNION SELECT v, z FROM t",
         "SELECT f FROM t UNION SELECT w FROM t",
@@ -461,7 +460,7 @@ fn plain() -> SessionContext {
 /// 300,000 rows of a key, a value and a text.
 fn series(key: &str) -> String {
     format!(
-        "(SELECT {key} AS k, value AS v, 'a text of row ' || value AS s \
+        "(SELECT {key} AS k, value AS v, 'a rather long text of the row ' || value AS s \
          FROM generate_series(1, 300000)) AS t"
     )
 }
@@ -471,7 +470,7 @@ async fn aggregations_keep_within_tight_limits() {
     let all_different = series("value * 7919 % 400009");
     let many = series("value % 70001");
     let few = series("value % 50");
-    let hot = series("CASE WHEN value % 2 = 0 THEN 0 ELSE value END");
+    let hot = series("CASE WHEN value % 8 = 0 THEN 0 ELSE value END");
     let queries = [
         format!("SELECT k, s, count(*) AS a, sum(v) AS b FROM {all_different} GROUP BY k, s"),
         format!("SELECT s AS k, max(v) AS a, sum(k) AS b FROM {all_different} GROUP BY s"),
@@ -480,7 +479,7 @@ async fn aggregations_keep_within_tight_limits() {
             "SELECT k, length(max(s)) AS a, length(string_agg(s, '')) AS b FROM {many} GROUP BY k"
         ),
         format!(
-            "SELECT k, median(v) AS a, percentile_cont(0.9) WITHIN GROUP (ORDER BY v) AS b \
+            "SELECT k, median(v) AS a, percentile_cont(0.9) WITHIN GROUP (ORDER BY v) + length(max(s)) AS b \
                  FROM {few} GROUP BY k"
         ),
         format!("SELECT k, count(DISTINCT s) AS a, count(DISTINCT v) AS b FROM {few} GROUP BY k"),
@@ -583,7 +582,7 @@ async fn an_aggregation_that_is_dropped_gives_its_memory_back() {
     let setup = Setup::new(1, 1000, Knobs::default()).memory_limit_bytes(32 << 20);
     let session = setup.session(&place);
     let sql =
-        "SELECT value * 7919 % 400009 AS k, count(*) FROM generate_series(1, 150000) GROUP BY k";
+        "SELECT value * 7919 % 400009 AS k, count(*) FROM generate_series(1, 250000) GROUP BY k";
     for round in 0..8 {
         let mut stream = session.sql(sql).await.unwrap().stream().await.unwrap();
         assert!(stream.try_next().await.unwrap().is_some(), "round {round}");

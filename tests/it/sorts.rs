@@ -239,7 +239,7 @@ const EXPRESSIONS: [&str; 24] = [
     "c",
     "y",
     "n",
-    "t",
+    "r",
     "i % 7",
     "length(s)",
     "-f",

@@ -114,7 +114,7 @@ const MIXED_COLUMNS: &[(&str, MakeColumn)] = &[
         let list = |n: u32| (0..n % 4).map(|i| element(n, i)).collect::<Vec<_>>();
         Arc::new(ListArray::from_iter_primitive::<Int32Type, _, _>(each(numbers, list)))
     }),
-    ("t", |numbers| {
+    ("r", |numbers| {
         let fields = Fields::from(vec![
             Field::new("x", DataType::Int32, true),
             Field::new("y", DataType::Utf8, true),
