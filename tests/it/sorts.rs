@@ -315,7 +315,10 @@ async fn check(seed: u64, draw: Draw, queries: &[Query]) {
         let mut all = query.rows(&plain_batches(&plain, &query.unsorted_sql()).await);
         all.sort_by(|a, b| query.compare(&a.keys, &b.keys));
         let sql = query.sql();
-        query.check(&format!("DataFusion, {sql}"), &plain_batches(&plain, &sql).await, &all);
+        // Its top-k loses rows where the keys have NULLs inside.
+        if query.limit.is_none() {
+            query.check(&format!("DataFusion, {sql}"), &plain_batches(&plain, &sql).await, &all);
+        }
         for step in 0..SETUPS_A_QUERY {
             // 3 has no factor in common with the number of setups.
             let turn = (index + seed as usize + 3 * step) % setups.len();
@@ -348,6 +351,18 @@ async fn one_key_of_every_type_in_every_order() {
 async fn several_keys_limits_and_offsets() {
     let queries = random_queries(&mut Random::new(2), 80);
     check(2, Draw { rows: 1300, keys: 40, nulls: 15 }, &queries).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_by_values_with_nulls_inside() {
+    let mut queries = Vec::new();
+    for expression in ["n", "r"] {
+        for number in 0..6 {
+            let keys = vec![key(expression, number), key("i % 7", number / 2)];
+            queries.push(Query { keys, limit: Some(400), offset: 0 });
+        }
+    }
+    check(4, Draw { rows: 1300, keys: 40, nulls: 15 }, &queries).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
