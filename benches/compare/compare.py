@@ -48,7 +48,7 @@ def arguments():
     parser.add_argument("--runs", type=int, default=3)
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--scale", default="1", help="the TPC-H scale factor")
-    size.add_argument("--rows", type=int, help="rows of a CSV file that has to be made; if not given about 2 GB")
+    size.add_argument("--rows", type=int, help="rows of a file of csv (if not given about 2 GB) or groupby (10 million) that has to be made")
     parser.add_argument("--json", type=Path, help="where to write all runs")
     parser.add_argument("--markdown", type=Path, help="where to write the table")
     parser.add_argument("--timeout", type=float, default=600, help="seconds after which a run is ended")

@@ -41,6 +41,9 @@ const INDIVISIBLE_SHARE: f64 = 0.75;
 /// Buckets of a level are at least so large, whatever memory is free.
 const LEAST_BUCKET_BYTES: usize = 1 << 20;
 
+/// Blocks are at least so large, whatever memory is free.
+const LEAST_BLOCK_BYTES: usize = 16 << 10;
+
 /// What all operations of an aggregation share.
 pub(super) struct Context {
     pub(super) task: Arc<TaskContext>,
@@ -106,6 +109,7 @@ async fn collect(
     let keys = context.kernel.group_expr().input_exprs();
     let splitter = Splitter::new(keys, level, bucket_count(&context, bytes), Nulls::Hashed);
     let knob = resources.knobs.aggregate_bytes.map(|bytes| bytes as usize);
+    let block_bytes = block_bytes(&context);
     let buckets = Arc::new(
         Buckets::new(
             "groups",
@@ -116,7 +120,7 @@ async fn collect(
             context.metrics.spills.clone(),
         )
         .with_cap_bytes(knob.unwrap_or(usize::MAX))
-        .with_block_bytes(if knob == Some(0) { 1 } else { BLOCK_BYTES }),
+        .with_block_bytes(block_bytes),
     );
     let reclaim: Weak<dyn Reclaim> = Arc::downgrade(&(Arc::clone(&buckets) as Arc<dyn Reclaim>));
     resources.governor.register_reclaim(memory.consumer(), reclaim);
@@ -141,6 +145,16 @@ async fn collect(
     .await?;
     let bytes = (0..buckets.len()).map(|bucket| buckets.size(bucket).1).sum();
     Ok(Collected { level, buckets, memory, bytes, next: tokio::sync::Mutex::new(0) })
+}
+
+/// Bytes of a bucket that are put together before they are written: fewer where all of these blocks
+/// together would be much of the memory.
+fn block_bytes(context: &Context) -> usize {
+    if context.resources.knobs.aggregate_bytes == Some(0) {
+        return 1;
+    }
+    let share = context.resources.governor.free_bytes() / (4 * MAX_BUCKETS);
+    share.clamp(LEAST_BLOCK_BYTES, BLOCK_BYTES)
 }
 
 /// As many buckets as are likely to be small enough each.
@@ -180,10 +194,10 @@ fn groups(context: Arc<Context>, collected: Arc<Collected>) -> Batches {
     let parts = stream::try_unfold((context, collected), |(context, collected)| async {
         let Some(work) = collected.next(&context).await? else { return Ok(None) };
         let part = match work {
-            Work::Prepaid(contents, held) => {
-                let pool = PrepaidPool::new(Arc::clone(&held.memory), held.bytes);
+            Work::Prepaid(contents, mut held) => {
                 // The pool gives it back from here on.
-                std::mem::forget(held);
+                let paid = std::mem::take(&mut held.bytes);
+                let pool = PrepaidPool::new(Arc::clone(&held.memory), paid);
                 let task = context_with_pool(&context.task, Arc::new(pool))?;
                 aggregated(&context, task, contents)?
             }

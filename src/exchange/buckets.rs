@@ -323,7 +323,8 @@ impl Buckets {
         (self.contents(bucket), held)
     }
 
-    /// Whether anything was written.
+    /// Whether anything was written. From then on there are blocks in the making that nothing is
+    /// reserved for.
     pub(crate) fn is_any_on_disk(&self) -> bool {
         self.file.get().is_some()
     }

@@ -3,9 +3,6 @@
 //! are stopped.
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,27 +11,18 @@ use arrow::array::{
     Int64Array, LargeStringArray, RecordBatch, StringArray, StringViewArray,
     TimestampMicrosecondArray,
 };
-use arrow::ipc::writer::FileWriter;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use brimful::{ErrorKind, Knobs, QueryMetrics, Session, SessionOptions};
+use brimful::{Knobs, Session};
 use futures::TryStreamExt;
-use parquet::arrow::ArrowWriter;
-use rand::{RngCore, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 
-use crate::support::{Place, send_signal, wait_until};
-
-/// A query that runs longer than this hangs.
-const LONGEST: Duration = Duration::from_secs(60);
-
-/// How soon the files of a query that ended are gone.
-const SOON_GONE: Duration = Duration::from_millis(500);
+use crate::support::{
+    Place, Random, Setup, assert_no_files_soon, assert_nothing_left_soon, assert_quota_is_kept,
+    assert_read_fails, assert_rows, assert_write_fails, each, files_below, row_texts,
+    rows_and_spill, send_signal, text_of_any_length, wait_until, write_table,
+};
 
 /// Users are promised 2 s; the rest is for a busy machine on which other tests run.
 const SOON_STOPPED: Duration = Duration::from_secs(5);
-
-/// Rows in a batch of the files.
-const BATCH_ROWS: usize = 100;
 
 /// Values of `v` are between 0 and 99; those above this make a row of `l` pass without a match
 /// where a query says so.
@@ -44,19 +32,6 @@ const LARGE: i64 = 80;
 const SETUPS_A_QUERY: usize = 2;
 
 // Tables.
-
-/// Random choices that repeat.
-struct Random(ChaCha8Rng);
-
-impl Random {
-    fn new(seed: u64) -> Self {
-        Random(ChaCha8Rng::seed_from_u64(seed))
-    }
-
-    fn below(&mut self, limit: u32) -> u32 {
-        self.0.next_u32() % limit
-    }
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum KeyType {
@@ -131,18 +106,6 @@ impl KeyType {
             KeyType::Several => return columns_of_two(numbers),
         };
         vec![("k", key)]
-    }
-}
-
-fn each<T>(numbers: &[Option<u32>], value: impl Fn(u32) -> T) -> Vec<Option<T>> {
-    numbers.iter().map(|number| number.map(&value)).collect()
-}
-
-fn text_of_any_length(number: u32) -> String {
-    match number {
-        0 => String::new(),
-        _ if number.is_multiple_of(2) => format!("{number}"),
-        _ => format!("{number} is longer than what fits into a view"),
     }
 }
 
@@ -229,23 +192,6 @@ impl Side {
     fn has_null_key(&self) -> bool {
         self.keys.iter().flatten().any(Option::is_none)
     }
-
-    /// Writes the table as an Arrow file, of which a scan knows nothing before it reads it, and as
-    /// a Parquet file, of which it knows the size and the ranges.
-    fn write(&self, place: &Place, name: &str) {
-        let schema = self.batch.schema();
-        let create = |ending: &str| File::create(place.path(&format!("{name}.{ending}"))).unwrap();
-        let mut arrow = FileWriter::try_new(create("arrow"), &schema).unwrap();
-        let mut parquet = ArrowWriter::try_new(create("parquet"), schema, None).unwrap();
-        let row_count = self.batch.num_rows();
-        for offset in (0..row_count).step_by(BATCH_ROWS) {
-            let part = self.batch.slice(offset, BATCH_ROWS.min(row_count - offset));
-            arrow.write(&part).unwrap();
-            parquet.write(&part).unwrap();
-        }
-        arrow.finish().unwrap();
-        parquet.close().unwrap();
-    }
 }
 
 fn key_texts(batch: &RecordBatch, names: &[&str]) -> Vec<Vec<Option<String>>> {
@@ -259,28 +205,6 @@ fn key_texts(batch: &RecordBatch, names: &[&str]) -> Vec<Vec<Option<String>>> {
         cells.map(|(c, f)| (!c.is_null(row)).then(|| f.value(row).to_string())).collect()
     };
     (0..batch.num_rows()).map(key).collect()
-}
-
-fn row_texts(batch: &RecordBatch) -> Vec<String> {
-    let options = FormatOptions::default().with_null("NULL");
-    let formatter = |column| ArrayFormatter::try_new(column, &options).unwrap();
-    let columns: Vec<_> = batch.columns().iter().map(|c| formatter(c.as_ref())).collect();
-    let row = |row| {
-        let mut text = String::new();
-        for (index, column) in columns.iter().enumerate() {
-            let separator = if index > 0 { "|" } else { "" };
-            write!(text, "{separator}{}", column.value(row)).unwrap();
-        }
-        text
-    };
-    (0..batch.num_rows()).map(row).collect()
-}
-
-/// The rows of all batches as texts, sorted.
-fn sorted_rows(batches: &[RecordBatch]) -> Vec<String> {
-    let mut rows: Vec<String> = batches.iter().flat_map(row_texts).collect();
-    rows.sort_unstable();
-    rows
 }
 
 // Queries.
@@ -571,46 +495,6 @@ fn queries_without_keys() -> Vec<Query> {
 
 // Sessions.
 
-/// How a session runs and what it reads.
-#[derive(Debug, Clone)]
-struct Setup {
-    threads: usize,
-    batch_rows: usize,
-    knobs: Knobs,
-    /// Parquet files rather than Arrow ones.
-    parquet: bool,
-}
-
-impl Setup {
-    /// Nothing is forced, and nothing is short.
-    fn reference() -> Setup {
-        Setup { threads: 2, batch_rows: 8192, knobs: Knobs::default(), parquet: false }
-    }
-
-    fn session(&self, place: &Place) -> Session {
-        let mut options = SessionOptions::new()
-            .threads(self.threads)
-            .batch_rows(self.batch_rows)
-            .temp_dirs([place.temporary()]);
-        options.knobs = self.knobs.clone();
-        Session::new(options).unwrap()
-    }
-
-    /// A session with the tables `l` and `r`.
-    async fn open(&self, place: &Place) -> Session {
-        let session = self.session(place);
-        for name in ["l", "r"] {
-            let frame = if self.parquet {
-                session.read_parquet(place.path(&format!("{name}.parquet"))).await
-            } else {
-                session.read_arrow(place.path(&format!("{name}.arrow"))).await
-            };
-            session.register(name, frame.unwrap()).unwrap();
-        }
-        session
-    }
-}
-
 fn knobs(join_build_bytes: u64, buckets: Option<usize>, least_levels: Option<u32>) -> Knobs {
     let join_build_bytes = Some(join_build_bytes);
     Knobs { join_build_bytes, buckets, least_levels, ..Knobs::default() }
@@ -618,118 +502,16 @@ fn knobs(join_build_bytes: u64, buckets: Option<usize>, least_levels: Option<u32
 
 /// What the joins are forced to do.
 fn setups() -> Vec<Setup> {
-    let setup = |threads, batch_rows, parquet, knobs| Setup { threads, batch_rows, knobs, parquet };
     vec![
-        setup(2, 8192, false, knobs(0, Some(4), None)),
-        setup(4, 64, true, knobs(0, Some(64), None)),
-        setup(1, 8192, false, knobs(0, Some(1), None)),
-        setup(1, 64, true, knobs(20_000, Some(4), None)),
-        setup(2, 1000, false, knobs(20_000, None, None)),
-        setup(2, 8192, true, knobs(0, Some(4), Some(2))),
-        setup(4, 64, false, knobs(20_000, Some(8), Some(2))),
-        setup(2, 64, false, knobs(2000, Some(16), None)),
+        Setup::new(2, 8192, knobs(0, Some(4), None)),
+        Setup::new(4, 64, knobs(0, Some(64), None)).parquet(),
+        Setup::new(1, 8192, knobs(0, Some(1), None)),
+        Setup::new(1, 64, knobs(20_000, Some(4), None)).parquet(),
+        Setup::new(2, 1000, knobs(20_000, None, None)),
+        Setup::new(2, 8192, knobs(0, Some(4), Some(2))).parquet(),
+        Setup::new(4, 64, knobs(20_000, Some(8), Some(2))),
+        Setup::new(2, 64, knobs(2000, Some(16), None)),
     ]
-}
-
-/// Runs a query to its end.
-async fn run(session: &Session, sql: &str) -> brimful::Result<(Vec<RecordBatch>, QueryMetrics)> {
-    match tokio::time::timeout(LONGEST, Box::pin(run_to_its_end(session, sql))).await {
-        Ok(result) => result,
-        Err(_) => panic!("does not end: {sql}"),
-    }
-}
-
-async fn run_to_its_end(
-    session: &Session,
-    sql: &str,
-) -> brimful::Result<(Vec<RecordBatch>, QueryMetrics)> {
-    let mut stream = session.sql(sql).await?.stream().await?;
-    let mut batches = Vec::new();
-    while let Some(batch) = stream.try_next().await? {
-        batches.push(batch);
-    }
-    Ok((batches, stream.metrics()))
-}
-
-/// The sorted rows of a query that must go well, and what it spilled.
-async fn rows_and_spill(what: &str, session: &Session, sql: &str) -> (Vec<String>, u64) {
-    match run(session, sql).await {
-        Ok((batches, metrics)) => (sorted_rows(&batches), metrics.spilled_bytes),
-        Err(error) => panic!("{what}: {error}"),
-    }
-}
-
-/// Checks that two sorted lists of rows are the same, and shows some of the difference.
-#[track_caller]
-fn assert_rows(what: &str, actual: &[String], expected: &[String]) {
-    if actual != expected {
-        panic!(
-            "{what}: {} rows instead of {}; missing: {:#?}; too many: {:#?}",
-            actual.len(),
-            expected.len(),
-            more_often(expected, actual),
-            more_often(actual, expected)
-        );
-    }
-}
-
-/// The first rows that are more often in the one list than in the other.
-fn more_often<'a>(one: &'a [String], other: &[String]) -> Vec<&'a str> {
-    const SHOWN: usize = 3;
-    let mut left: HashMap<&str, usize> = HashMap::new();
-    for row in other {
-        *left.entry(row.as_str()).or_default() += 1;
-    }
-    let mut rows = Vec::new();
-    for row in one {
-        match left.get_mut(row.as_str()) {
-            Some(count) if *count > 0 => *count -= 1,
-            _ => rows.push(row.as_str()),
-        }
-    }
-    rows.truncate(SHOWN);
-    rows
-}
-
-/// Regular files below a folder, without those that only mark it as used.
-fn files_below(folder: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
-    let mut files = Vec::new();
-    for entry in entries.flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            files.extend(files_below(&path));
-        } else if entry.file_name() != "lock" {
-            files.push(path);
-        }
-    }
-    files
-}
-
-/// Waits until the temporary files are gone, while the session lives on.
-async fn assert_no_files_soon(what: &str, place: &Place) {
-    let started = Instant::now();
-    loop {
-        let files = files_below(&place.temporary());
-        if files.is_empty() {
-            return;
-        }
-        assert!(started.elapsed() < SOON_GONE, "{what}: left are {files:?}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
-/// Waits until nothing is left of a session that was dropped.
-async fn assert_nothing_left_soon(what: &str, place: &Place) {
-    let started = Instant::now();
-    loop {
-        let left: Vec<_> = fs::read_dir(place.temporary()).unwrap().collect();
-        if left.is_empty() {
-            return;
-        }
-        assert!(started.elapsed() < SOON_GONE, "{what}: left are {left:?}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
 }
 
 // Properties.
@@ -751,13 +533,14 @@ async fn check(case: Case, queries: &[Query]) {
     let mut random = Random::new(case.seed);
     let left = Side::new(&mut random, case.key_type, case.left);
     let right = Side::new(&mut random, case.key_type, case.right);
-    left.write(&place, "l");
-    right.write(&place, "r");
-    let reference = Setup::reference().open(&place).await;
+    write_table(&place, "l", &left.batch);
+    write_table(&place, "r", &right.batch);
+    let tables = ["l", "r"];
+    let reference = Setup::reference().open(&place, &tables).await;
     let setups = setups();
     let mut sessions = Vec::new();
     for setup in &setups {
-        sessions.push(setup.open(&place).await);
+        sessions.push(setup.open(&place, &tables).await);
     }
     for (index, query) in queries.iter().enumerate() {
         let sql = query.sql(case.key_type);
@@ -927,7 +710,7 @@ async fn joins_that_are_forced_to_spill_do() {
     assert_eq!(wide_join_spill(&place, &Setup::reference(), &expected).await, 0);
     for threads in [1, 2, 4] {
         for batch_rows in [64, 8192] {
-            let setup = |knobs| Setup { threads, batch_rows, knobs, parquet: false };
+            let setup = |knobs| Setup::new(threads, batch_rows, knobs);
             for buckets in [None, Some(1), Some(4)] {
                 let setup = setup(knobs(0, buckets, None));
                 assert!(wide_join_spill(&place, &setup, &expected).await > 0, "{setup:?}");
@@ -968,8 +751,7 @@ async fn hot_count(session: &Session, n: u64, kind: &str, filter: &str) -> u64 {
 async fn a_key_that_half_of_the_rows_share() {
     for (threads, buckets) in [(1, Some(4)), (2, None)] {
         let place = Place::new();
-        let knobs = knobs(10_000, buckets, None);
-        let session = Setup { threads, batch_rows: 8192, knobs, parquet: false }.session(&place);
+        let session = Setup::new(threads, 8192, knobs(10_000, buckets, None)).session(&place);
         let what = format!("{threads} threads, {buckets:?} buckets");
         // Half of the odd values of `l` are keys of `r` too.
         let cases = [
@@ -1011,28 +793,15 @@ fn series_count() -> String {
 }
 
 fn failing_setup(threads: usize, fault: Knobs) -> Setup {
-    let knobs = Knobs { join_build_bytes: Some(0), buckets: Some(4), ..fault };
-    Setup { threads, batch_rows: 8192, knobs, parquet: false }
+    Setup::new(threads, 8192, Knobs { join_build_bytes: Some(0), buckets: Some(4), ..fault })
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_write_that_fails_is_an_error_that_names_the_place() {
     for threads in [1, 2] {
         for write in [1, 5] {
-            let place = Place::new();
             let fault = Knobs { fail_write: Some(write), ..Knobs::default() };
-            let setup = failing_setup(threads, fault);
-            let what = format!("{setup:?}");
-            let session = setup.session(&place);
-            let error = run(&session, &series_count()).await.expect_err(&what);
-            let kinds = [ErrorKind::Io, ErrorKind::Resources];
-            assert!(kinds.contains(&error.kind()), "{what}: {:?}: {error}", error.kind());
-            let folder = place.temporary();
-            let folder = folder.to_str().unwrap();
-            assert!(error.to_string().contains(folder), "{what}: {error}");
-            assert_no_files_soon(&what, &place).await;
-            drop(session);
-            assert_nothing_left_soon(&what, &place).await;
+            assert_write_fails(&failing_setup(threads, fault), &series_count()).await;
         }
     }
 }
@@ -1041,36 +810,16 @@ async fn a_write_that_fails_is_an_error_that_names_the_place() {
 async fn a_block_that_was_altered_is_an_error_and_never_rows() {
     for threads in [1, 2] {
         for read in [1, 3] {
-            let place = Place::new();
             let fault = Knobs { alter_read: Some(read), ..Knobs::default() };
-            let setup = failing_setup(threads, fault);
-            let what = format!("{setup:?}");
-            let session = setup.session(&place);
-            let error = run(&session, &series_count()).await.expect_err(&what);
-            assert!(error.to_string().contains("temporary file"), "{what}: {error}");
-            assert_no_files_soon(&what, &place).await;
-            drop(session);
-            assert_nothing_left_soon(&what, &place).await;
+            assert_read_fails(&failing_setup(threads, fault), &series_count()).await;
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn temporary_files_of_joins_have_a_limit() {
-    let place = Place::new();
-    let mut options =
-        SessionOptions::new().threads(2).max_temp_bytes(10_000).temp_dirs([place.temporary()]);
-    options.knobs = knobs(0, Some(4), None);
-    let session = Session::new(options).unwrap();
-    let error = run(&session, &series_count()).await.expect_err("10 kB suffice");
-    assert_eq!(error.kind(), ErrorKind::Resources, "{error}");
-    let said = format!("{error}; {}", error.hint().unwrap_or_default());
-    assert!(said.contains("--max-temp-size"), "{said}");
-    assert_no_files_soon("after the error", &place).await;
-    let (rows, _) = rows_and_spill("after the error", &session, "SELECT 1").await;
-    assert_eq!(rows, ["1"]);
-    drop(session);
-    assert_nothing_left_soon("after the session", &place).await;
+    let setup = failing_setup(2, Knobs::default()).max_temp_bytes(10_000);
+    assert_quota_is_kept(&setup, &series_count()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -9,6 +9,7 @@
     reason = "a test ends at the first surprise, and says on standard error what it skips"
 )]
 
+mod aggregates;
 mod cli;
 mod differential;
 mod distinct;
@@ -20,6 +21,7 @@ mod limits;
 mod real_data;
 mod shared;
 mod shell;
+mod sorts;
 mod stop;
 mod support;
 mod tables;

@@ -1,5 +1,9 @@
 //! What the tests share: a folder of its own for each, the command run in it with its output, exit
-//! code and leftovers checked, and how tables of values are compared.
+//! code and leftovers checked, and how tables of values are compared; random tables and sessions
+//! that spill.
+
+mod sessions;
+mod tables;
 
 use std::ffi::OsStr;
 use std::fs;
@@ -14,6 +18,16 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use brimful::{Knobs, Outcome, Session, SessionOptions};
 use futures::TryStreamExt;
 use tempfile::TempDir;
+
+pub(crate) use sessions::{
+    Dropped, Setup, assert_dropped_cleanly, assert_no_files_soon, assert_nothing_left_soon,
+    assert_quota_is_kept, assert_read_fails, assert_rows, assert_write_fails, batches_and_spill,
+    files_below, plain_batches, plain_datafusion, rows_and_spill,
+};
+pub(crate) use tables::{
+    Draw, Random, each, mixed_table, row_cells, row_texts, sorted_rows, text_of_any_length,
+    write_table,
+};
 
 /// A command that runs longer than this hangs.
 const LONGEST: Duration = Duration::from_secs(60);
