@@ -87,14 +87,17 @@ impl SpillingAggregateExec {
 
     /// The last aggregation that a node does, able to spill; `None` if the node does none that we
     /// take over: one without groups, or one that reads its groups in order or stops early and so
-    /// holds few of them.
+    /// holds few of them. With several grouping sets no order is relied upon: DataFusion 55 says that
+    /// the rows of all sets are in the order of the input, which a partial aggregation that gives its
+    /// groups early breaks.
     fn of(plan: &Arc<dyn ExecutionPlan>, target_partitions: usize) -> Result<Option<Self>> {
         let Some(last) = plan.downcast_ref::<AggregateExec>() else { return Ok(None) };
         let is_last = matches!(last.mode(), AggregateMode::Final | AggregateMode::FinalPartitioned);
         let Some(partial) = last.input().downcast_ref::<AggregateExec>() else { return Ok(None) };
+        let has_sets = partial.group_expr().has_grouping_set();
         let is_plain = |aggregate: &AggregateExec| {
             aggregate.limit_options().is_none()
-                && *aggregate.input_order_mode() == InputOrderMode::Linear
+                && (has_sets || *aggregate.input_order_mode() != InputOrderMode::Sorted)
         };
         if !is_last
             || *partial.mode() != AggregateMode::Partial
@@ -106,7 +109,7 @@ impl SpillingAggregateExec {
             return Ok(None);
         }
         let collects = partial.aggr_expr().iter().any(|function| collects(function));
-        let kernel = if collects && !partial.group_expr().has_grouping_set() {
+        let kernel = if collects && !has_sets {
             let single = AggregateExec::try_new(
                 AggregateMode::Single,
                 partial.group_expr().clone(),

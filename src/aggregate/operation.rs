@@ -202,7 +202,12 @@ fn groups(context: Arc<Context>, collected: Arc<Collected>) -> Batches {
                 aggregated(&context, task, contents)?
             }
             Work::Governed(contents, held) => {
-                let groups = aggregated(&context, Arc::clone(&context.task), contents)?;
+                // Not one of those that share: it can give nothing back.
+                let consumer = MemoryConsumer::new("aggregate of one group");
+                let memory = Arc::new(consumer.register(context.task.memory_pool()));
+                let pool = Arc::new(PrepaidPool::limited(memory));
+                let task = context_with_pool(&context.task, pool)?;
+                let groups = aggregated(&context, task, contents)?;
                 groups.inspect(move |_| _ = &held).boxed()
             }
             Work::Split(contents, held) => {

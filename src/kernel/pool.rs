@@ -7,10 +7,11 @@ use datafusion::error::Result;
 use datafusion::execution::memory_pool::{MemoryLimit, MemoryPool, MemoryReservation};
 use parking_lot::Mutex;
 
-/// Grants everything, because its operator has reserved what the kernel is likely to need. What it
-/// takes beyond that is added to the operator's reservation.
+/// A part of an operator's reservation. What the kernel takes beyond the part is added to it: always,
+/// where the operator has reserved what is likely to be needed; or as far as it is granted.
 pub(crate) struct PrepaidPool {
     memory: Arc<MemoryReservation>,
+    is_limited: bool,
     account: Mutex<Account>,
 }
 
@@ -22,7 +23,13 @@ struct Account {
 impl PrepaidPool {
     /// A pool for which `paid` bytes of `memory` are reserved. They are given back with it.
     pub(crate) fn new(memory: Arc<MemoryReservation>, paid: usize) -> Self {
-        PrepaidPool { memory, account: Mutex::new(Account { used: 0, paid }) }
+        PrepaidPool { memory, is_limited: false, account: Mutex::new(Account { used: 0, paid }) }
+    }
+
+    /// A pool that gives as much as `memory` is granted.
+    pub(crate) fn limited(memory: Arc<MemoryReservation>) -> Self {
+        let account = Mutex::new(Account { used: 0, paid: 0 });
+        PrepaidPool { memory, is_limited: true, account }
     }
 }
 
@@ -45,7 +52,15 @@ impl MemoryPool for PrepaidPool {
     }
 
     fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> Result<()> {
-        self.grow(reservation, additional);
+        if !self.is_limited {
+            self.grow(reservation, additional);
+            return Ok(());
+        }
+        let mut account = self.account.lock();
+        let more = (account.used + additional).saturating_sub(account.paid);
+        self.memory.try_grow(more)?;
+        account.paid += more;
+        account.used += additional;
         Ok(())
     }
 
@@ -81,6 +96,19 @@ mod tests {
     use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryConsumer};
 
     use super::*;
+
+    #[test]
+    fn a_limited_pool_gives_what_is_granted() {
+        let outer: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(100));
+        let memory = Arc::new(MemoryConsumer::new("operator").register(&outer));
+        let pool: Arc<dyn MemoryPool> = Arc::new(PrepaidPool::limited(Arc::clone(&memory)));
+        let kernel = MemoryConsumer::new("kernel").register(&pool);
+        kernel.try_grow(80).unwrap();
+        assert!(kernel.try_grow(30).is_err());
+        kernel.shrink(50);
+        kernel.try_grow(60).unwrap();
+        assert_eq!((pool.reserved(), outer.reserved()), (90, 90));
+    }
 
     #[test]
     fn what_was_not_paid_is_added_and_all_is_given_back() {

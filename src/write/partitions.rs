@@ -1,7 +1,7 @@
 //! Rows by the values of some columns: a folder for each, as Hive names them.
 //!
 //! Rows are split into buckets by the hash of the values, in memory while there is room. When all are
-//! there, each bucket is sorted by the values, by DataFusion's sort, which spills too; so the rows of
+//! there, each bucket is sorted by the values, by our sort, which spills too; so the rows of
 //! a value follow each other and one file is open at a time in each of a few tasks, whatever the
 //! number of values.
 
@@ -18,7 +18,6 @@ use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{LexOrdering, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::metrics::SpillMetrics;
-use datafusion::physical_plan::sorts::sort::SortExec;
 use futures::TryStreamExt;
 use object_store::path::PathPart;
 
@@ -28,6 +27,7 @@ use crate::kernel::Leaf;
 use crate::memory::Reclaim;
 use crate::scan::NULL_NAME;
 use crate::session::Resources;
+use crate::sort;
 
 /// Rows of a bucket are put together until they have this size. There are many buckets, and a write
 /// must do with little memory.
@@ -163,7 +163,7 @@ impl Partitions {
             return Err(Error::internal("a folder for each value of no column").into());
         };
         let leaf = Leaf::new(Arc::clone(&self.inner_schema), vec![contents.stream()]);
-        SortExec::new(order, Arc::new(leaf)).execute(0, Arc::clone(context))
+        sort::sorted(order, Arc::new(leaf))?.execute(0, Arc::clone(context))
     }
 
     /// The rows of a sorted batch for each folder, as they are written.
