@@ -32,7 +32,7 @@ use crate::sort::sorted;
 /// states of its groups, their hash table, and the result that is made of them.
 const KERNEL_SHARE: f64 = 3.0;
 
-/// Buckets are aggregated together up to this size.
+/// Buckets are aggregated together up to this size, and always in memory.
 const TOGETHER_BYTES: usize = 1 << 20;
 
 /// A bucket that is this much of all rows is not split again: most of its rows must share a key.
@@ -271,7 +271,12 @@ impl Collected {
             && self.level < MAX_LEVEL
             && (is_forced || share <= INDIVISIBLE_SHARE);
         let needed = (bytes as f64 * KERNEL_SHARE) as usize;
-        let fits = !(is_forced && is_divisible) && self.reserve(needed).await?;
+        let mut fits = !(is_forced && is_divisible) && self.reserve(needed).await?;
+        if !fits && !is_forced && bytes <= TOGETHER_BYTES {
+            // To refuse so little would help nobody.
+            self.memory.grow(needed);
+            fits = true;
+        }
         let mut contents = Vec::with_capacity(numbers.len());
         let mut held = Held { memory: Arc::clone(&self.memory), bytes: 0 };
         held.bytes += if fits { needed } else { 0 };

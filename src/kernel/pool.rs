@@ -58,7 +58,9 @@ impl MemoryPool for PrepaidPool {
         }
         let mut account = self.account.lock();
         let more = (account.used + additional).saturating_sub(account.paid);
-        self.memory.try_grow(more)?;
+        if more > 0 {
+            self.memory.try_grow(more)?;
+        }
         account.paid += more;
         account.used += additional;
         Ok(())
