@@ -17,6 +17,7 @@ use datafusion::error::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
+use datafusion::physical_expr_common::physical_expr::is_volatile;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
 use datafusion::physical_plan::execution_plan::{Boundedness, CardinalityEffect, EmissionType};
@@ -109,7 +110,9 @@ impl SpillingAggregateExec {
             return Ok(None);
         }
         let collects = partial.aggr_expr().iter().any(|function| collects(function));
-        let kernel = if collects && !has_sets {
+        // Keys that are drawn anew each time they are evaluated must be evaluated once.
+        let is_volatile = partial.group_expr().input_exprs().iter().any(is_volatile);
+        let kernel = if collects && !has_sets && !is_volatile {
             let single = AggregateExec::try_new(
                 AggregateMode::Single,
                 partial.group_expr().clone(),
@@ -230,8 +233,8 @@ impl ExecutionPlan for SpillingAggregateExec {
         Some(self.metrics.clone_inner())
     }
 
-    fn child_stats_requests(&self, partition: Option<usize>) -> Vec<ChildStats> {
-        self.kernel.child_stats_requests(partition)
+    fn child_stats_requests(&self, _: Option<usize>) -> Vec<ChildStats> {
+        vec![ChildStats::At(None)]
     }
 
     fn statistics_from_inputs(
@@ -239,6 +242,9 @@ impl ExecutionPlan for SpillingAggregateExec {
         inputs: &[Arc<Statistics>],
         arguments: &StatisticsArgs,
     ) -> Result<Arc<Statistics>> {
+        if arguments.partition().is_some() {
+            return Ok(Arc::new(Statistics::new_unknown(&self.schema())));
+        }
         self.kernel.statistics_from_inputs(inputs, arguments)
     }
 

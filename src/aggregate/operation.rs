@@ -35,6 +35,9 @@ const KERNEL_SHARE: f64 = 3.0;
 /// Buckets are aggregated together up to this size, and always in memory.
 const TOGETHER_BYTES: usize = 1 << 20;
 
+/// Rows of one group are aggregated in memory up to this size, whatever is free.
+const LEAST_GROUP_BYTES: usize = 4 << 20;
+
 /// A bucket that is this much of all rows is not split again: most of its rows must share a key.
 const INDIVISIBLE_SHARE: f64 = 0.75;
 
@@ -272,7 +275,8 @@ impl Collected {
             && (is_forced || share <= INDIVISIBLE_SHARE);
         let needed = (bytes as f64 * KERNEL_SHARE) as usize;
         let mut fits = !(is_forced && is_divisible) && self.reserve(needed).await?;
-        if !fits && !is_forced && bytes <= TOGETHER_BYTES {
+        let always = if is_divisible { TOGETHER_BYTES } else { LEAST_GROUP_BYTES };
+        if !fits && !is_forced && bytes <= always {
             // To refuse so little would help nobody.
             self.memory.grow(needed);
             fits = true;

@@ -24,6 +24,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use crate::exchange::logical_bytes;
 use crate::session::Resources;
 
 /// What an attempt may hold, shared by the parts of its plan that ask for it.
@@ -306,6 +307,9 @@ impl ExecutionPlan for InMemoryFirstExec {
     }
 }
 
+/// Most bytes of rows that an attempt keeps until all of its input was granted.
+const MOST_EARLY_BYTES: usize = 4 << 20;
+
 /// An attempt that has begun.
 struct Attempt {
     holding: Holding,
@@ -336,21 +340,39 @@ impl Attempt {
         let ledger = &self.holding.0;
         let schema = self.bounded.schema();
         let mut rows = all_rows(&self.in_memory, Arc::clone(&schema), &self.context)?;
-        let first = rows.next().await;
-        if matches!(first, Some(Ok(_))) {
-            // Other parts may still be refused.
-            let mut outcome = ledger.outcome.subscribe();
-            let decided = outcome.wait_for(|outcome| *outcome != Outcome::Open).await;
-            decided.map_err(|err| DataFusionError::External(Box::new(err)))?;
-        }
-        match first {
+        let mut outcome = ledger.outcome.subscribe();
+        // Rows that come while parts may still be refused: an aggregation whose input is in order gives
+        // groups before it has read all of it.
+        let (mut early, mut early_bytes) = (Vec::new(), 0);
+        let failed = loop {
+            let next = tokio::select! {
+                biased;
+                decided = outcome.wait_for(|outcome| *outcome != Outcome::Open), if !early.is_empty() => {
+                    decided.map_err(|err| DataFusionError::External(Box::new(err)))?;
+                    break None;
+                }
+                next = rows.next() => next,
+            };
+            match next {
+                Some(Ok(batch)) => {
+                    early_bytes += logical_bytes(&batch);
+                    early.push(batch);
+                }
+                Some(Err(err)) => break Some(err),
+                None => break None,
+            }
+            if early_bytes > MOST_EARLY_BYTES {
+                return Ok(None);
+            }
+        };
+        match failed {
             _ if ledger.is_refused() => Ok(None),
-            Some(Err(err)) if matches!(err.find_root(), DataFusionError::ResourcesExhausted(_)) => {
+            Some(err) if matches!(err.find_root(), DataFusionError::ResourcesExhausted(_)) => {
                 Ok(None)
             }
-            Some(Err(err)) => Err(err),
-            first => {
-                let rows = stream::iter(first).chain(rows);
+            Some(err) => Err(err),
+            None => {
+                let rows = stream::iter(early.into_iter().map(Ok)).chain(rows);
                 Ok(Some(Box::pin(RecordBatchStreamAdapter::new(schema, rows))))
             }
         }

@@ -191,12 +191,12 @@ impl Governor {
         self.room_bytes(reserved).saturating_sub(reserved)
     }
 
-    /// Asks the largest operator, other than `except`, to give back memory.
-    fn reclaim(&self, bytes: usize, except: usize) -> usize {
+    /// Asks the largest operator, other than the consumer's, to give back memory.
+    fn reclaim(&self, bytes: usize, consumer: &MemoryConsumer) -> usize {
         let sizes = sizes(&self.holders().spillable);
         let others =
-            sizes.into_iter().filter(|(held, id)| *id != except && *held >= MIN_SHARE_BYTES);
-        self.reclaim_from(bytes, others)
+            sizes.into_iter().filter(|(held, id)| *id != consumer.id() && *held >= MIN_SHARE_BYTES);
+        self.reclaim_from(bytes, others, consumer.can_spill())
     }
 
     /// Asks the largest table to give back memory, if the reservation could grow without tables.
@@ -212,18 +212,23 @@ impl Governor {
             sizes(&holders.tables)
         };
         let large = sizes.into_iter().filter(|(held, _)| *held >= LEAST_TABLE_BYTES);
-        self.reclaim_from(bytes, large)
+        self.reclaim_from(bytes, large, true)
     }
 
-    /// Asks one after the other until one gives something.
-    fn reclaim_from(&self, bytes: usize, sizes: impl Iterator<Item = (usize, usize)>) -> usize {
+    /// Asks one after the other until one gives something or, if that can be waited for, will do so.
+    fn reclaim_from(
+        &self,
+        bytes: usize,
+        sizes: impl Iterator<Item = (usize, usize)>,
+        can_wait: bool,
+    ) -> usize {
         for (_, id) in sizes {
             let found = self.inner.reclaimers.lock().get(&id).and_then(Weak::upgrade);
             match found.map_or(Reclaimed::Nothing, |reclaim| reclaim.reclaim(bytes)) {
                 Reclaimed::Bytes(given) => return given,
                 // It must not be all of them that spill because one needs memory.
-                Reclaimed::Soon => return 0,
-                Reclaimed::Nothing => {}
+                Reclaimed::Soon if can_wait => return 0,
+                Reclaimed::Soon | Reclaimed::Nothing => {}
             }
         }
         0
@@ -403,7 +408,7 @@ impl MemoryPool for Governor {
         let greedy =
             is_table(consumer) || consumer.can_spill() && reservation.size() > MIN_SHARE_BYTES;
         if !greedy
-            && self.reclaim(additional, consumer.id()) > 0
+            && self.reclaim(additional, consumer) > 0
             && self.try_add(reservation, additional)
         {
             return Ok(());

@@ -13,7 +13,7 @@ use datafusion::physical_plan::sorts::streaming_merge::StreamingMergeBuilder;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::StreamExt;
 
-use super::sorter::{Run, Sorter};
+use super::sorter::{Context, Run, Sorter};
 
 /// Most runs that are merged at once: more comparisons for each row than this cost more than writing
 /// the rows once more.
@@ -37,13 +37,13 @@ pub(super) async fn merged(mut sorter: Sorter) -> Result<SendableRecordBatchStre
         sorter.runs.sort_by_key(|run| std::cmp::Reverse(run.bytes));
         let shortest = sorter.runs.split_off(sorter.runs.len() - count);
         sorter.context.rewritten_runs.add(count);
-        let rows = merge(&sorter, shortest)?;
+        let rows = merge(&sorter, shortest, Context::block_rows)?;
         sorter.rewrite(rows).await?;
         sorter.memory.free();
     }
     let runs = std::mem::take(&mut sorter.runs);
     let schema = Arc::clone(&sorter.context.schema);
-    let rows = merge(&sorter, runs)?;
+    let rows = merge(&sorter, runs, Context::batch_rows)?;
     // The memory is held as long as the stream is.
     let rows = rows.inspect(move |_| {
         let _ = &sorter.memory;
@@ -63,11 +63,16 @@ fn open_runs(sorter: &Sorter) -> usize {
     (least + more.count()).max(2)
 }
 
-fn merge(sorter: &Sorter, runs: Vec<Run>) -> Result<SendableRecordBatchStream> {
+/// The rows of some runs, in order, in batches of as many rows as `batch_rows` says.
+fn merge(
+    sorter: &Sorter,
+    runs: Vec<Run>,
+    batch_rows: impl Fn(&Context, usize, usize) -> usize,
+) -> Result<SendableRecordBatchStream> {
     let context = &sorter.context;
     let rows = runs.iter().map(Run::rows).sum::<usize>();
     let bytes = runs.iter().map(|run| run.bytes).sum();
-    let batch_rows = context.batch_rows(rows, bytes);
+    let batch_rows = batch_rows(context, rows, bytes);
     let mut streams: Vec<_> = runs.into_iter().map(Run::stream).collect();
     if streams.len() == 1 {
         return Ok(streams.remove(0));

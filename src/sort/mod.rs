@@ -13,6 +13,7 @@ mod sorter;
 use std::fmt;
 use std::sync::Arc;
 
+use arrow::datatypes::DataType;
 use arrow::row::{RowConverter, SortField};
 use datafusion::common::Statistics;
 use datafusion::common::config::ConfigOptions;
@@ -20,6 +21,7 @@ use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, Tr
 use datafusion::error::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::{LexOrdering, PhysicalExpr};
+use datafusion::physical_expr_common::physical_expr::is_volatile;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::execution_plan::{Boundedness, CardinalityEffect};
 use datafusion::physical_plan::metrics::{
@@ -42,6 +44,15 @@ use sorter::{Context, Sorter};
 /// A top-k of more rows than this is a sort that stops early: DataFusion's keeps all k rows in memory.
 const MOST_TOP_ROWS: usize = 10_000;
 
+/// DataFusion's top-k keeps this many batches of rows it does not want before it lets go of them.
+const TOP_K_BATCHES: usize = 20;
+
+/// Rows of such a batch.
+const TOP_K_BATCH_ROWS: usize = 8192;
+
+/// A top-k that keeps more than about this is ours as well.
+const MOST_TOP_BYTES: usize = 32 << 20;
+
 /// A sort that goes to disk when memory has no room for its rows. Each partition of the input gives
 /// one of the output.
 #[derive(Debug)]
@@ -56,6 +67,7 @@ impl SpillingSortExec {
         let Some(sort) = plan.downcast_ref::<SortExec>() else { return Ok(None) };
         let input = sort.input();
         if is_small(sort)?
+            || sort.expr().iter().any(|key| is_volatile(&key.expr))
             || input.boundedness() != Boundedness::Bounded
             || input.equivalence_properties().ordering_satisfy(sort.expr().clone())?
             || !has_normalized_keys(sort.expr(), input)?
@@ -79,7 +91,16 @@ fn is_small(sort: &SortExec) -> Result<bool> {
             return Ok(false);
         }
     }
-    Ok(sort.fetch().is_some_and(|rows| rows <= MOST_TOP_ROWS))
+    let Some(rows) = sort.fetch() else { return Ok(false) };
+    let width: usize = schema.fields().iter().map(|field| width(field.data_type())).sum();
+    let kept = rows.saturating_add(TOP_K_BATCHES * TOP_K_BATCH_ROWS).saturating_mul(width);
+    Ok(rows <= MOST_TOP_ROWS && kept <= MOST_TOP_BYTES)
+}
+
+/// Bytes that a value is likely to take.
+fn width(data_type: &DataType) -> usize {
+    const TEXT_BYTES: usize = 32;
+    data_type.primitive_width().unwrap_or(TEXT_BYTES)
 }
 
 /// Whether there are normalized keys for all types that a plan is sorted by.

@@ -59,7 +59,7 @@ impl Context {
     }
 
     /// As [`Context::batch_rows`], for a block of a run.
-    fn block_rows(&self, rows: usize, bytes: usize) -> usize {
+    pub(super) fn block_rows(&self, rows: usize, bytes: usize) -> usize {
         rows_of(BLOCK_BYTES, rows, bytes).clamp(1, self.most_batch_rows)
     }
 }
@@ -221,7 +221,11 @@ impl Sorter {
         }
         self.rows += batch.num_rows();
         self.parts.push(Part { batch, keys, bytes });
-        if self.context.fetch.is_some_and(|fetch| self.rows >= LEAST_CUT_ROWS.max(4 * fetch)) {
+        if self
+            .context
+            .fetch
+            .is_some_and(|fetch| self.rows >= LEAST_CUT_ROWS.max(fetch.saturating_mul(4)))
+        {
             self.cut().await?;
         }
         Ok(())
@@ -244,7 +248,8 @@ impl Sorter {
 
     /// Drops the rows that cannot be among the wanted; `false` if that would gain little.
     async fn cut(&mut self) -> Result<bool> {
-        let Some(fetch) = self.context.fetch.filter(|fetch| self.rows >= 2 * fetch) else {
+        let Some(fetch) = self.context.fetch.filter(|fetch| self.rows >= fetch.saturating_mul(2))
+        else {
             return Ok(false);
         };
         let mut sorted = self.take_sorted().await?;

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::{Constraints, Statistics, not_impl_err};
+use datafusion::common::{Statistics, not_impl_err};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::Result as DataFusionResult;
 use datafusion::execution::context::SessionContext;
@@ -44,11 +44,12 @@ pub(crate) use scan::TableScansInParts;
 use scan::{TableScan, parts};
 
 /// A table whose rows are kept by us. Clones are the same table.
+///
+/// PRIMARY KEY and UNIQUE are taken as comments: nothing enforces them, so no plan may rely on them.
 #[derive(Clone)]
 pub(crate) struct StoredTable {
     rows: Rows,
     version: Arc<Mutex<Arc<Version>>>,
-    constraints: Constraints,
     defaults: Arc<HashMap<String, Expr>>,
 }
 
@@ -99,7 +100,6 @@ impl StoredTable {
         Ok(StoredTable {
             rows,
             version: Arc::new(Mutex::new(Arc::new(version))),
-            constraints: Constraints::default(),
             defaults: Arc::default(),
         })
     }
@@ -197,7 +197,6 @@ pub(crate) async fn create(context: &SessionContext, create: CreateMemoryTable) 
     check_names(&schema)?;
     let plan = state.create_physical_plan(&plan).await?;
     let mut table = StoredTable::of_plan(in_order(plan), schema, context.task_ctx(), None).await?;
-    table.constraints = create.constraints;
     table.defaults = Arc::new(create.column_defaults.into_iter().collect());
     let old = if exists { context.deregister_table(name.clone())? } else { None };
     if let Err(err) = context.register_table(name.clone(), Arc::new(table)) {
@@ -225,10 +224,6 @@ pub(crate) fn check_names(schema: &SchemaRef) -> Result<()> {
 impl TableProvider for StoredTable {
     fn schema(&self) -> SchemaRef {
         Arc::clone(self.rows.schema())
-    }
-
-    fn constraints(&self) -> Option<&Constraints> {
-        Some(&self.constraints)
     }
 
     fn table_type(&self) -> TableType {

@@ -253,6 +253,10 @@ impl ExecutionPlan for SpillingWindowExec {
         }
         let mut statistics = inputs[0].as_ref().clone();
         let columns = self.schema().fields().len();
+        if self.windows.stages.iter().any(|stage| stage.columns.is_some()) {
+            // Columns were dropped or moved in between.
+            statistics.column_statistics.clear();
+        }
         statistics.column_statistics.resize(columns, ColumnStatistics::new_unknown());
         statistics.total_byte_size = Precision::Absent;
         Ok(Arc::new(statistics))
@@ -278,6 +282,10 @@ impl SortedWindowExec {
         let exprs = window_exprs(plan.as_ref())?;
         let bounded = plan.downcast_ref::<BoundedWindowAggExec>();
         if bounded.is_some_and(|plan| plan.input_order_mode != InputOrderMode::Sorted) {
+            return None;
+        }
+        // DataFusion puts windows together whose orders differ in keys that are equal within a partition.
+        if exprs.iter().any(|expr| expr.order_by() != exprs[0].order_by()) {
             return None;
         }
         let input = plan.children()[0].schema();

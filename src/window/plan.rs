@@ -79,7 +79,8 @@ impl Stage {
         let keys = self.keys.iter().map(moved).collect::<Result<Option<Vec<_>>>>()?;
         let Some(keys) = keys else { return Ok(None) };
         let same = keys.len() == before.keys.len()
-            && keys.iter().all(|key| before.keys.iter().any(|other| key.eq(other)));
+            && keys.iter().all(|key| before.keys.iter().any(|other| key.eq(other)))
+            && before.keys.iter().all(|key| keys.iter().any(|other| key.eq(other)));
         if !same {
             return Ok(None);
         }
