@@ -37,8 +37,9 @@ pub(super) async fn merged(mut sorter: Sorter) -> Result<SendableRecordBatchStre
         sorter.runs.sort_by_key(|run| std::cmp::Reverse(run.bytes));
         let shortest = sorter.runs.split_off(sorter.runs.len() - count);
         sorter.context.rewritten_runs.add(count);
-        let rows = merge(&sorter, shortest, Context::block_rows)?;
+        let rows = merge(&sorter, shortest.clone(), Context::block_rows)?;
         sorter.rewrite(rows).await?;
+        shortest.iter().for_each(Run::release);
         sorter.memory.free();
     }
     let runs = std::mem::take(&mut sorter.runs);

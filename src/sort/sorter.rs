@@ -81,6 +81,8 @@ pub(super) struct Sorter {
     /// Rows whose key is greater are not among the wanted.
     bound: Option<Vec<u8>>,
     pub(super) runs: Vec<Run>,
+    /// All runs are in one file, so that their number has nothing to do with that of open files.
+    file: Option<SpillFile>,
     asked: Arc<Asked>,
 }
 
@@ -92,7 +94,8 @@ struct Part {
     bytes: usize,
 }
 
-/// Sorted rows in a file of their own.
+/// Sorted rows in the file of their sort. Clones are the same run.
+#[derive(Clone)]
 pub(super) struct Run {
     file: SpillFile,
     blocks: Vec<BlockRange>,
@@ -104,6 +107,13 @@ impl Run {
     /// The rows in order.
     pub(super) fn stream(self) -> SendableRecordBatchStream {
         self.file.read(self.blocks)
+    }
+
+    /// Gives the disk space back.
+    pub(super) fn release(&self) {
+        for block in &self.blocks {
+            self.file.release(*block);
+        }
     }
 
     pub(super) fn rows(&self) -> usize {
@@ -162,6 +172,7 @@ impl Sorter {
             rows: 0,
             bound: None,
             runs: Vec::new(),
+            file: None,
             asked,
         }
     }
@@ -299,7 +310,8 @@ impl Sorter {
     pub(super) async fn write_run(&mut self) -> Result<()> {
         let sorted = self.take_sorted().await?;
         self.note_bound(&sorted);
-        let run = write(&self.context, sorted).await?;
+        let file = self.file()?;
+        let run = write(&self.context, file, sorted).await?;
         self.runs.push(run);
         self.memory.free();
         Ok(())
@@ -307,12 +319,23 @@ impl Sorter {
 
     /// Writes the rows of a sorted stream as a run.
     pub(super) async fn rewrite(&mut self, mut sorted: SendableRecordBatchStream) -> Result<()> {
-        let mut run = RunWriter::new(&self.context)?;
+        let mut run = RunWriter::new(self.file()?);
         while let Some(batch) = sorted.try_next().await? {
             run.add(&self.context, batch).await?;
         }
         self.runs.push(run.finish());
         Ok(())
+    }
+
+    /// The file of the runs.
+    fn file(&mut self) -> Result<SpillFile> {
+        if let Some(file) = &self.file {
+            return Ok(file.clone());
+        }
+        let (store, schema) = (&self.context.resources.store, Arc::clone(&self.context.schema));
+        let file = self.file.insert(store.create(CONSUMER, schema)?).clone();
+        self.context.spills.spill_file_count.add(1);
+        Ok(file)
     }
 
     /// Says that all rows were added; gives them in order.
@@ -349,13 +372,14 @@ enum State {
 
 async fn next_batch(state: State) -> Result<Option<(RecordBatch, State)>> {
     let mut rest = match state {
-        State::Memory(sorter, mut sorted) => {
+        State::Memory(mut sorter, mut sorted) => {
             if !sorter.asked.take() {
                 let (rows, bytes) = sorted.size();
                 let batch = sorted.next(sorter.context.batch_rows(rows, bytes))?;
                 return Ok(batch.map(|batch| (batch, State::Memory(sorter, sorted))));
             }
-            let run = write(&sorter.context, sorted).await?;
+            let file = sorter.file()?;
+            let run = write(&sorter.context, file, sorted).await?;
             sorter.memory.free();
             run.stream()
         }
@@ -365,8 +389,8 @@ async fn next_batch(state: State) -> Result<Option<(RecordBatch, State)>> {
 }
 
 /// Writes sorted rows as a run.
-async fn write(context: &Context, mut sorted: Sorted) -> Result<Run> {
-    let mut run = RunWriter::new(context)?;
+async fn write(context: &Context, file: SpillFile, mut sorted: Sorted) -> Result<Run> {
+    let mut run = RunWriter::new(file);
     let (rows, bytes) = sorted.size();
     let rows = context.block_rows(rows, bytes);
     while let Some(batch) = sorted.next(rows)? {
@@ -379,10 +403,8 @@ async fn write(context: &Context, mut sorted: Sorted) -> Result<Run> {
 struct RunWriter(Run);
 
 impl RunWriter {
-    fn new(context: &Context) -> Result<Self> {
-        let file = context.resources.store.create(CONSUMER, Arc::clone(&context.schema))?;
-        context.spills.spill_file_count.add(1);
-        Ok(RunWriter(Run { file, blocks: Vec::new(), bytes: 0 }))
+    fn new(file: SpillFile) -> Self {
+        RunWriter(Run { file, blocks: Vec::new(), bytes: 0 })
     }
 
     async fn add(&mut self, context: &Context, batch: RecordBatch) -> Result<()> {
