@@ -2,7 +2,7 @@
 //!
 //! - this module: finds them in the optimized logical plan, where equality is exact: same expressions
 //!   with the same types, same tables
-//! - `exec`: [`SharedExec`](exec::SharedExec), which runs such a part into governed storage and reads
+//! - `exec`: [`SharedExec`], which runs such a part into governed storage and reads
 //!   its rows from there
 //!
 //! Filters and columns were pushed down before, for each reference on its own; where that made them
