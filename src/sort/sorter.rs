@@ -209,7 +209,8 @@ impl Sorter {
             let wanted: BooleanArray =
                 keys.iter().map(|key| Some(key.data() <= bound.as_slice())).collect();
             if wanted.false_count() > 0 {
-                batch = filter_record_batch(&batch, &wanted)?;
+                // Few rows must not hold on to the strings of all.
+                batch = compacted(filter_record_batch(&batch, &wanted)?);
                 keys = self.context.keys.of(&batch)?;
             }
         }
