@@ -24,7 +24,7 @@ use crate::exchange::{
     BLOCK_BYTES, Buckets, Contents, MAX_BUCKETS, MAX_LEVEL, Nulls, Splitter, compacted,
 };
 use crate::kernel::{Leaf, PrepaidPool, context_with_pool, for_each, recomputed, until_error};
-use crate::memory::Reclaim;
+use crate::memory::{Held, Reclaim};
 use crate::session::Resources;
 use crate::sort::sorted;
 
@@ -180,28 +180,14 @@ enum Work {
     Split(Contents, Held),
 }
 
-/// Reserved bytes, given back when it is dropped.
-struct Held {
-    memory: Arc<MemoryReservation>,
-    bytes: usize,
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.memory.shrink(self.bytes);
-    }
-}
-
 /// The groups of the buckets that no other output takes.
 fn groups(context: Arc<Context>, collected: Arc<Collected>) -> Batches {
     let parts = stream::try_unfold((context, collected), |(context, collected)| async {
         let Some(work) = collected.next(&context).await? else { return Ok(None) };
         let part = match work {
-            Work::Prepaid(contents, mut held) => {
-                // The pool gives it back from here on.
-                let paid = std::mem::take(&mut held.bytes);
-                let pool = PrepaidPool::new(Arc::clone(&held.memory), paid);
-                let task = context_with_pool(&context.task, Arc::new(pool))?;
+            Work::Prepaid(contents, held) => {
+                let pool = Arc::new(PrepaidPool::new(held));
+                let task = context_with_pool(&context.task, pool)?;
                 aggregated(&context, task, contents)?
             }
             Work::Governed(contents, held) => {
@@ -282,12 +268,11 @@ impl Collected {
             fits = true;
         }
         let mut contents = Vec::with_capacity(numbers.len());
-        let mut held = Held { memory: Arc::clone(&self.memory), bytes: 0 };
-        held.bytes += if fits { needed } else { 0 };
+        let mut held = Held::new(&self.memory, if fits { needed } else { 0 });
         for number in numbers {
-            let (bucket, bytes) = self.buckets.take_out(number);
+            let (bucket, rows) = self.buckets.take_out(number);
             contents.push(bucket);
-            held.bytes += bytes;
+            held.absorb(rows);
         }
         Ok(Some(match fits {
             true => Work::Prepaid(contents, held),

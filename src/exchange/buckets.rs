@@ -14,7 +14,7 @@ use futures::{StreamExt, stream};
 use parking_lot::Mutex;
 
 use super::{Split, compacted, concat, logical_bytes, owned};
-use crate::memory::{Reclaim, Reclaimed};
+use crate::memory::{Held, Reclaim, Reclaimed};
 use crate::spill::{BlockRange, SpillFile, SpillStore};
 
 /// Rows of a bucket are put together until they have this size, then written or kept as one batch.
@@ -313,14 +313,14 @@ impl Buckets {
         self.buckets.len()
     }
 
-    /// Takes what a bucket holds while others may still go to disk, and says how much is reserved for
-    /// it, which is the caller's to give back. Nothing may be added to it later.
-    pub(crate) fn take_out(&self, bucket: usize) -> (Contents, usize) {
+    /// Takes what a bucket holds while others may still go to disk, with the memory that is reserved
+    /// for it. Nothing may be added to it later.
+    pub(crate) fn take_out(&self, bucket: usize) -> (Contents, Held) {
         // Waits for what is being written for the sake of another.
         let _idle = self.reclaiming.lock();
         let held = std::mem::take(&mut self.buckets[bucket].lock().memory_bytes);
         self.held_bytes.fetch_sub(held, Ordering::Relaxed);
-        (self.contents(bucket), held)
+        (self.contents(bucket), Held::new(&self.memory, held))
     }
 
     /// Whether anything was written. From then on there are blocks in the making that nothing is

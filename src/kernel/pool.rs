@@ -7,6 +7,8 @@ use datafusion::error::Result;
 use datafusion::execution::memory_pool::{MemoryLimit, MemoryPool, MemoryReservation};
 use parking_lot::Mutex;
 
+use crate::memory::Held;
+
 /// A part of an operator's reservation. What the kernel takes beyond the part is added to it: always,
 /// where the operator has reserved what is likely to be needed; or as far as it is granted.
 pub(crate) struct PrepaidPool {
@@ -21,8 +23,9 @@ struct Account {
 }
 
 impl PrepaidPool {
-    /// A pool for which `paid` bytes of `memory` are reserved. They are given back with it.
-    pub(crate) fn new(memory: Arc<MemoryReservation>, paid: usize) -> Self {
+    /// A pool for which these bytes are reserved. They are given back with it.
+    pub(crate) fn new(held: Held) -> Self {
+        let (memory, paid) = held.into_parts();
         PrepaidPool { memory, is_limited: false, account: Mutex::new(Account { used: 0, paid }) }
     }
 
@@ -117,7 +120,7 @@ mod tests {
         let outer: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(1000));
         let memory = Arc::new(MemoryConsumer::new("operator").register(&outer));
         memory.try_grow(100).unwrap();
-        let pool: Arc<dyn MemoryPool> = Arc::new(PrepaidPool::new(Arc::clone(&memory), 100));
+        let pool: Arc<dyn MemoryPool> = Arc::new(PrepaidPool::new(Held::new(&memory, 100)));
         let kernel = MemoryConsumer::new("kernel").register(&pool);
         kernel.try_grow(80).unwrap();
         assert_eq!(outer.reserved(), 100);

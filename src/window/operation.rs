@@ -30,7 +30,7 @@ use crate::exchange::{
     BLOCK_BYTES, Buckets, Contents, MAX_BUCKETS, MAX_LEVEL, Nulls, Splitter, compacted, concat,
 };
 use crate::kernel::{Leaf, for_each, until_error};
-use crate::memory::Reclaim;
+use crate::memory::{Held, Reclaim};
 use crate::session::Resources;
 use crate::sort;
 
@@ -107,18 +107,6 @@ struct Work {
     held: Option<(Held, Arc<Held>)>,
     /// The memory of rows of buckets on disk that were not written.
     staging: Option<Arc<Held>>,
-}
-
-/// A part of a reservation, given back when dropped.
-struct Held {
-    memory: Arc<MemoryReservation>,
-    bytes: usize,
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.memory.shrink(self.bytes);
-    }
 }
 
 impl Work {
@@ -209,7 +197,7 @@ impl Exchange {
             self.buckets.spill_largest().await?;
         };
         self.buckets.finish();
-        let hold = |bytes| Held { memory: Arc::clone(&self.memory), bytes };
+        let hold = |bytes| Held::new(&self.memory, bytes);
         let working = Arc::new(hold(working_bytes));
         let is_staged = self.is_staged.load(Ordering::Relaxed);
         let staging = is_staged.then(|| Arc::new(hold(self.buckets.staging_bytes())));
@@ -231,8 +219,8 @@ impl Exchange {
             {
                 others.push(contents);
                 (*sum, *all) = (*sum + bytes, *all + rows);
-                if let (Some((other, _)), Some((mut own, _))) = (other, held) {
-                    other.bytes += std::mem::take(&mut own.bytes);
+                if let (Some((other, _)), Some((own, _))) = (other, held) {
+                    other.absorb(own);
                 }
                 continue;
             }
