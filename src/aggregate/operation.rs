@@ -6,7 +6,6 @@
 //! table even where all would fit. A bucket that memory has no room for is split by further bits of
 //! the hash, as an aggregation of its own.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use datafusion::error::{DataFusionError, Result};
@@ -127,19 +126,13 @@ async fn collect(
     );
     let reclaim: Weak<dyn Reclaim> = Arc::downgrade(&(Arc::clone(&buckets) as Arc<dyn Reclaim>));
     resources.governor.register_reclaim(memory.consumer(), reclaim);
-    // Whether memory was taken for the blocks in the making of buckets on disk.
-    let is_staged = Arc::new(AtomicBool::new(false));
     for_each(inputs, |mut input| {
         let (buckets, splitter) = (Arc::clone(&buckets), splitter.clone());
-        let (memory, is_staged) = (Arc::clone(&memory), Arc::clone(&is_staged));
         async move {
             while let Some(batch) = input.try_next().await? {
                 tokio::task::consume_budget().await;
                 if batch.num_rows() > 0 {
                     buckets.add(&splitter.split(&compacted(batch))?, |_| true).await?;
-                }
-                if buckets.is_any_on_disk() && !is_staged.swap(true, Ordering::Relaxed) {
-                    memory.grow(buckets.staging_bytes());
                 }
             }
             Ok(())

@@ -41,6 +41,8 @@ pub(crate) struct Buckets {
     row_bytes: usize,
     /// What of the reservation belongs to buckets in memory.
     held_bytes: AtomicUsize,
+    /// Whether memory was taken for the blocks in the making of buckets on disk.
+    is_staged: AtomicBool,
     /// Nothing is added or spilled any more.
     is_final: AtomicBool,
     /// Held while another's request for memory is served.
@@ -97,6 +99,7 @@ impl Buckets {
             block_bytes: BLOCK_BYTES,
             row_bytes: 0,
             held_bytes: AtomicUsize::new(0),
+            is_staged: AtomicBool::new(false),
             is_final: AtomicBool::new(false),
             reclaiming: Mutex::new(()),
             metrics,
@@ -133,6 +136,25 @@ impl Buckets {
         self.buckets[bucket].lock().is_spilled
     }
 
+    /// Takes memory for the blocks in the making of buckets on disk, if that was not done before. Where
+    /// it is not known from the start that there will be such, [`Buckets::add`] does so in time.
+    pub(crate) fn stage(&self) {
+        if !self.is_staged.swap(true, Ordering::Relaxed) {
+            self.memory.grow(self.staging_bytes());
+        }
+    }
+
+    /// Gives the memory for the blocks in the making, once, if it was taken. Nothing may be added later.
+    pub(crate) fn take_staging(&self) -> Option<Held> {
+        let was_staged = self.is_staged.swap(false, Ordering::Relaxed);
+        was_staged.then(|| Held::new(&self.memory, self.staging_bytes()))
+    }
+
+    /// What blocks in the making of buckets on disk are likely to take.
+    pub(crate) fn staging_bytes(&self) -> usize {
+        self.buckets.len() * self.block_bytes / 2
+    }
+
     /// Adds the rows of a split batch for which `wanted` says so.
     ///
     /// # Errors
@@ -150,6 +172,9 @@ impl Buckets {
                 // Exact enough, where looking at each piece would cost more than splitting.
                 self.add_piece(number, piece, bytes * range.len() / rows).await?;
             }
+        }
+        if self.file.get().is_some() {
+            self.stage();
         }
         Ok(())
     }
@@ -173,7 +198,7 @@ impl Buckets {
             bucket.bytes += bytes;
             bucket.pieces.push(piece);
             bucket.pieces_bytes += bytes;
-            // Blocks in the making of spilled buckets are counted by who made the buckets.
+            // Blocks in the making of spilled buckets are counted together: see `stage`.
             if !bucket.is_spilled {
                 bucket.memory_bytes += reserved;
             } else if reserved > 0 {
@@ -321,17 +346,6 @@ impl Buckets {
         let held = std::mem::take(&mut self.buckets[bucket].lock().memory_bytes);
         self.held_bytes.fetch_sub(held, Ordering::Relaxed);
         (self.contents(bucket), Held::new(&self.memory, held))
-    }
-
-    /// Whether anything was written. From then on there are blocks in the making that nothing is
-    /// reserved for.
-    pub(crate) fn is_any_on_disk(&self) -> bool {
-        self.file.get().is_some()
-    }
-
-    /// What blocks in the making of spilled buckets are likely to take.
-    pub(crate) fn staging_bytes(&self) -> usize {
-        self.buckets.len() * self.block_bytes / 2
     }
 
     /// Takes what a bucket holds. Nothing may be added to it later.
@@ -541,7 +555,11 @@ mod tests {
         let buckets = case.buckets();
         case.fill(&buckets, |_| ()).await;
         assert!((0..8).all(|bucket| buckets.is_spilled(bucket)));
+        // No more than for the blocks in the making, half full on average, which are given once.
+        assert_eq!(case.memory.size(), 8 * (4 << 10) / 2);
+        drop(buckets.take_staging());
         assert_eq!(case.memory.size(), 0);
+        assert!(buckets.take_staging().is_none());
         assert_eq!(rows(&buckets).await, (0..20_000).collect::<Vec<_>>());
     }
 

@@ -374,7 +374,7 @@ impl Collector {
             let buckets = Arc::new(buckets.with_spilled(|_| all));
             // From here on the buckets take memory themselves, and for blocks in the making.
             self.memory.free();
-            self.memory.grow(buckets.staging_bytes());
+            buckets.stage();
             *stage = Stage::Split(Arc::clone(&buckets));
             (buckets, batches)
         };
@@ -460,7 +460,11 @@ impl Collector {
         if let Some(filter) = self.kernel.dynamic_filter() {
             filter.mark_complete();
         }
-        self.memory.grow(build.staging_bytes());
+        let probe_schema = probes[0].schema();
+        let probe = self
+            .new_buckets("probe", Arc::clone(&probe_schema), build.len())
+            .with_spilled(|_| true);
+        probe.stage();
         loop {
             let (rows, bytes) = build.in_memory();
             let columns = schema.fields().len().max(1);
@@ -479,10 +483,6 @@ impl Collector {
             (0..build.len()).map(|bucket| probe_preserved || build.size(bucket).0 > 0).collect();
         let kernel = self.kernel.without_null_awareness()?;
 
-        let probe_schema = probes[0].schema();
-        let probe = self
-            .new_buckets("probe", Arc::clone(&probe_schema), build.len())
-            .with_spilled(|_| true);
         let splitter = splitter.map(|splitter| splitter.with_first(|bucket| !is_spilled[bucket]));
         let is_any_in_memory = is_spilled.iter().any(|is_spilled| !is_spilled);
         let mut batches = Vec::new();
@@ -734,7 +734,7 @@ impl Operation {
             if work.is_none() {
                 // Nothing is in memory any more but blocks in the making.
                 built.in_memory.lock().take();
-                let staging = on_disk.build.len() * BLOCK_BYTES;
+                let staging = on_disk.build.staging_bytes() + on_disk.probe.staging_bytes();
                 self.memory.shrink(self.memory.size().saturating_sub(staging));
                 *work = Some(on_disk.work(&self)?);
             }

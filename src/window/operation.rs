@@ -7,7 +7,6 @@
 //! are evaluated as they stream past.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use arrow::array::RecordBatch;
@@ -124,8 +123,6 @@ struct Exchange {
     buckets: Arc<Buckets>,
     memory: Arc<MemoryReservation>,
     level: u32,
-    /// Whether memory was taken for the blocks in the making of buckets on disk.
-    is_staged: AtomicBool,
 }
 
 impl Exchange {
@@ -158,7 +155,6 @@ impl Exchange {
             buckets,
             memory,
             level,
-            is_staged: AtomicBool::new(false),
         })
     }
 
@@ -170,9 +166,6 @@ impl Exchange {
             }
             let split = self.splitter.split(&compacted(batch))?;
             self.buckets.add(&split, |_| true).await?;
-            if self.buckets.is_any_on_disk() && !self.is_staged.swap(true, Ordering::Relaxed) {
-                self.memory.grow(self.buckets.staging_bytes());
-            }
         }
         Ok(())
     }
@@ -199,8 +192,7 @@ impl Exchange {
         self.buckets.finish();
         let hold = |bytes| Held::new(&self.memory, bytes);
         let working = Arc::new(hold(working_bytes));
-        let is_staged = self.is_staged.load(Ordering::Relaxed);
-        let staging = is_staged.then(|| Arc::new(hold(self.buckets.staging_bytes())));
+        let staging = self.buckets.take_staging().map(Arc::new);
         let all_bytes: usize = buckets.clone().map(|bucket| self.buckets.size(bucket).1).sum();
         let (mut in_memory, mut on_disk) = (Vec::new(), Vec::new());
         for bucket in buckets {

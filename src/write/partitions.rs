@@ -132,8 +132,8 @@ impl Partitions {
             .with_block_bytes(BLOCK_BYTES)
             .with_cap_bytes(cap_bytes);
         let buckets = Arc::new(buckets);
-        // For blocks in the making.
-        memory.grow(count * BLOCK_BYTES / 2);
+        // Now, while little else of the write holds memory.
+        buckets.stage();
         let reclaim = Arc::downgrade(&(Arc::clone(&buckets) as Arc<dyn Reclaim>));
         resources.governor.register_reclaim(memory.consumer(), reclaim);
 
