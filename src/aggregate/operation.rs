@@ -6,7 +6,7 @@
 //! table even where all would fit. A bucket that memory has no room for is split by further bits of
 //! the hash, as an aggregation of its own.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
@@ -23,7 +23,7 @@ use crate::exchange::{
     BLOCK_BYTES, Buckets, Contents, MAX_BUCKETS, MAX_LEVEL, Nulls, Splitter, compacted,
 };
 use crate::kernel::{Leaf, PrepaidPool, context_with_pool, for_each, recomputed, until_error};
-use crate::memory::{Held, Reclaim};
+use crate::memory::Held;
 use crate::session::Resources;
 use crate::sort::sorted;
 
@@ -124,8 +124,7 @@ async fn collect(
         .with_cap_bytes(knob.unwrap_or(usize::MAX))
         .with_block_bytes(block_bytes),
     );
-    let reclaim: Weak<dyn Reclaim> = Arc::downgrade(&(Arc::clone(&buckets) as Arc<dyn Reclaim>));
-    resources.governor.register_reclaim(memory.consumer(), reclaim);
+    resources.governor.register_reclaim(memory.consumer(), &buckets);
     for_each(inputs, |mut input| {
         let (buckets, splitter) = (Arc::clone(&buckets), splitter.clone());
         async move {

@@ -129,8 +129,7 @@ pub(super) fn start(
         bucket_count: OnceLock::new(),
         asked: Asked::default(),
     });
-    let reclaim: Weak<dyn Reclaim> = Arc::downgrade(&(Arc::clone(&collector) as Arc<dyn Reclaim>));
-    governor.register_reclaim(memory.consumer(), reclaim);
+    governor.register_reclaim(memory.consumer(), &collector);
     let built = build(collector, waiting, builds, probes).map(|built| match built {
         Ok(built) => Ok(Arc::new(built)),
         Err(err) => Err(Arc::new(err)),

@@ -153,11 +153,16 @@ impl Governor {
         WaitingJoin { governor: self.clone() }
     }
 
-    /// Has `reclaim` asked when others need memory, until it is dropped.
-    pub(crate) fn register_reclaim(&self, consumer: &MemoryConsumer, reclaim: Weak<dyn Reclaim>) {
+    /// Has the holder of what `consumer` reserves asked when others need memory, until it is dropped.
+    pub(crate) fn register_reclaim(
+        &self,
+        consumer: &MemoryConsumer,
+        holder: &Arc<impl Reclaim + 'static>,
+    ) {
+        let holder = Arc::downgrade(holder);
         let mut reclaimers = self.inner.reclaimers.lock();
         reclaimers.retain(|_, other| other.strong_count() > 0);
-        reclaimers.insert(consumer.id(), reclaim);
+        reclaimers.insert(consumer.id(), holder);
     }
 
     /// Memory that may be reserved in all: the limit, less what is in use and was not reserved.
@@ -544,8 +549,7 @@ mod tests {
         table.0.try_grow(50 * MIB).unwrap();
         let other_table = consumer(&pool, TABLE_CONSUMER, true);
         assert!(other_table.try_grow(MIB).is_err(), "half is for all tables");
-        let weak: Weak<dyn Reclaim> = Arc::downgrade(&(Arc::clone(&table) as Arc<dyn Reclaim>));
-        inner.register_reclaim(table.0.consumer(), weak);
+        inner.register_reclaim(table.0.consumer(), &table);
 
         let sorter = consumer(&pool, "sorter", true);
         sorter.try_grow(40 * MIB).unwrap();
@@ -563,8 +567,7 @@ mod tests {
         let small = Arc::new(Generous(consumer(&pool, JOIN_CONSUMER, true)));
         for (holder, mebibytes) in [(&large, 60), (&small, 20)] {
             holder.0.try_grow(mebibytes * MIB).unwrap();
-            let weak: Weak<dyn Reclaim> = Arc::downgrade(&(Arc::clone(holder) as Arc<dyn Reclaim>));
-            inner.register_reclaim(holder.0.consumer(), weak);
+            inner.register_reclaim(holder.0.consumer(), holder);
         }
         let other = consumer(&pool, "other", false);
         other.try_grow(50 * MIB).unwrap();

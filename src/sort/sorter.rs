@@ -1,7 +1,7 @@
 //! Collects the rows of one sort, in memory as long as there is room and in sorted runs on disk when
 //! there is not.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::{filter_record_batch, interleave_record_batch};
@@ -17,7 +17,7 @@ use futures::{TryStreamExt, stream};
 use super::merge;
 use super::order::{Entry, Keys, sorted};
 use crate::exchange::{BLOCK_BYTES, compacted, concat, logical_bytes};
-use crate::memory::{Asked, Reclaim};
+use crate::memory::Asked;
 use crate::session::Resources;
 use crate::spill::{BlockRange, SpillFile, off_thread};
 
@@ -161,8 +161,7 @@ impl Sorter {
         let consumer = MemoryConsumer::new(CONSUMER).with_can_spill(true);
         let memory = consumer.register(&context.pool);
         let asked = Arc::new(Asked::default());
-        let reclaim: Weak<dyn Reclaim> = Arc::downgrade(&(Arc::clone(&asked) as Arc<dyn Reclaim>));
-        context.resources.governor.register_reclaim(memory.consumer(), reclaim);
+        context.resources.governor.register_reclaim(memory.consumer(), &asked);
         Sorter {
             context,
             memory,

@@ -84,8 +84,7 @@ impl Rows {
             reclaiming: Mutex::default(),
             spills,
         });
-        let reclaim: Weak<dyn Reclaim> = Arc::downgrade(&(Arc::clone(&inner) as Arc<dyn Reclaim>));
-        resources.governor.register_reclaim(inner.memory.consumer(), reclaim);
+        resources.governor.register_reclaim(inner.memory.consumer(), &inner);
         Rows { inner }
     }
 

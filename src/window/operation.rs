@@ -7,7 +7,7 @@
 //! are evaluated as they stream past.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use datafusion::common::internal_err;
@@ -29,7 +29,7 @@ use crate::exchange::{
     BLOCK_BYTES, Buckets, Contents, MAX_BUCKETS, MAX_LEVEL, Nulls, Splitter, compacted, concat,
 };
 use crate::kernel::{Leaf, for_each, until_error};
-use crate::memory::{Held, Reclaim};
+use crate::memory::Held;
 use crate::session::Resources;
 use crate::sort;
 
@@ -146,9 +146,7 @@ impl Exchange {
             .with_cap_bytes(cap_bytes)
             .with_block_bytes(BLOCK_BYTES.min((cap_bytes / 256).max(1))),
         );
-        let reclaim: Weak<dyn Reclaim> =
-            Arc::downgrade(&(Arc::clone(&buckets) as Arc<dyn Reclaim>));
-        resources.governor.register_reclaim(memory.consumer(), reclaim);
+        resources.governor.register_reclaim(memory.consumer(), &buckets);
         Arc::new(Exchange {
             context: Arc::clone(context),
             splitter: Splitter::new(keys, level, count, Nulls::Hashed),

@@ -23,7 +23,6 @@ use object_store::path::PathPart;
 use crate::error::Error;
 use crate::exchange::{Buckets, Contents, MAX_BUCKETS, Nulls, Splitter, compacted};
 use crate::kernel::Leaf;
-use crate::memory::Reclaim;
 use crate::scan::NULL_NAME;
 use crate::session::Resources;
 use crate::sort;
@@ -134,8 +133,7 @@ impl Partitions {
         let buckets = Arc::new(buckets);
         // Now, while little else of the write holds memory.
         buckets.stage();
-        let reclaim = Arc::downgrade(&(Arc::clone(&buckets) as Arc<dyn Reclaim>));
-        resources.governor.register_reclaim(memory.consumer(), reclaim);
+        resources.governor.register_reclaim(memory.consumer(), &buckets);
 
         let keys = self.keys().take(self.keys.len()).collect();
         let splitter = Splitter::new(keys, 0, count, Nulls::Hashed);
