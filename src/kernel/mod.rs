@@ -3,7 +3,7 @@
 //! Our operators decide what is in memory and what is on disk, and leave the work on a part that fits
 //! to DataFusion's: a kernel. Its inputs are [`Leaf`]s. It is granted all memory it asks for, because
 //! the operator has reserved what the part needs: see [`PrepaidPool`]. [`Outputs`] are those of an
-//! operator whose partitions share their work.
+//! operator whose partitions share their work, which [`in_tasks`] and [`for_each`] divide.
 
 mod leaf;
 mod outputs;
@@ -12,7 +12,7 @@ mod pool;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use datafusion::error::{DataFusionError, Result};
+use datafusion::error::Result;
 use datafusion::execution::memory_pool::MemoryPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -20,6 +20,7 @@ use datafusion::physical_plan::{ChildrenPropertiesMode, ReplaceChildrenOptions};
 use futures::{StreamExt, stream};
 use tokio::task::JoinSet;
 
+use crate::error::Error;
 pub(crate) use leaf::Leaf;
 pub(crate) use outputs::Outputs;
 pub(crate) use pool::PrepaidPool;
@@ -66,18 +67,35 @@ where
     if streams.len() == 1 {
         return read(streams.remove(0)).await;
     }
+    in_tasks(streams.into_iter().map(read)).await?;
+    Ok(())
+}
+
+/// Does all work at the same time, each in a task of its own; gives the results in the order of the
+/// work.
+///
+/// # Errors
+/// The first of any; the others are stopped.
+pub(crate) async fn in_tasks<T, E, F>(work: impl IntoIterator<Item = F>) -> Result<Vec<T>, E>
+where
+    T: Send + 'static,
+    E: From<Error> + Send + 'static,
+    F: Future<Output = Result<T, E>> + Send + 'static,
+{
     let mut tasks = JoinSet::new();
-    for stream in streams {
-        tasks.spawn(read(stream));
+    for (number, work) in work.into_iter().enumerate() {
+        tasks.spawn(async move { work.await.map(|result| (number, result)) });
     }
+    let mut results = Vec::with_capacity(tasks.len());
     while let Some(ended) = tasks.join_next().await {
         match ended {
-            Ok(result) => result?,
+            Ok(result) => results.push(result?),
             Err(err) if err.is_panic() => std::panic::resume_unwind(err.into_panic()),
-            Err(err) => return Err(DataFusionError::ExecutionJoin(Box::new(err))),
+            Err(err) => return Err(Error::internal(format!("a task was lost: {err}")).into()),
         }
     }
-    Ok(())
+    results.sort_unstable_by_key(|(number, _)| *number);
+    Ok(results.into_iter().map(|(_, result)| result).collect())
 }
 
 /// Ends a stream at its first error.

@@ -34,9 +34,9 @@ use datafusion::physical_plan::{
 };
 use futures::TryStreamExt;
 use parking_lot::Mutex;
-use tokio::task::JoinSet;
 
 use crate::error::{Error, Result};
+use crate::kernel::in_tasks;
 use crate::session::Resources;
 use bounds::Bounds;
 use rows::{BLOCK_BYTES, Block, Rows, Written, read};
@@ -74,25 +74,18 @@ impl StoredTable {
     ) -> Result<Self> {
         let resources = Resources::of(&context)?;
         let rows = Rows::new(schema, &resources, context.memory_pool(), spills);
-        let mut tasks = JoinSet::new();
-        for (number, mut stream) in
-            execute_stream_partitioned(plan, context)?.into_iter().enumerate()
-        {
+        let streams = execute_stream_partitioned(plan, context)?.into_iter();
+        let parts = streams.map(|mut stream| {
             let mut writer = rows.writer();
-            tasks.spawn(async move {
+            async move {
                 while let Some(batch) = stream.try_next().await? {
                     writer.add(&batch).await?;
                 }
-                Ok::<_, Error>((number, writer.finish().await?))
-            });
-        }
-        let mut parts = Vec::with_capacity(tasks.len());
-        while let Some(part) = tasks.join_next().await {
-            parts.push(part.map_err(lost)??);
-        }
-        parts.sort_by_key(|(number, _)| *number);
+                writer.finish().await
+            }
+        });
         let mut all = Written { blocks: Vec::new(), bounds: Bounds::of_no_rows(rows.schema()) };
-        for (_, part) in parts {
+        for part in in_tasks(parts).await? {
             all.blocks.extend(part.blocks);
             all.bounds.merge(&part.bounds);
         }
@@ -161,13 +154,6 @@ pub(crate) fn in_order(plan: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
         }
         _ => plan,
     }
-}
-
-fn lost(err: tokio::task::JoinError) -> Error {
-    if err.is_panic() {
-        std::panic::resume_unwind(err.into_panic());
-    }
-    Error::internal("a task was lost")
 }
 
 /// Carries out a `CREATE TABLE`. If it fails, the catalog is as it was.

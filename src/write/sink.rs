@@ -16,7 +16,7 @@ use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::ListingTableUrl;
 use datafusion::datasource::physical_plan::FileSinkConfig;
 use datafusion::datasource::sink::{DataSink, DataSinkExec};
-use datafusion::error::Result;
+use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::context::SessionState;
 use datafusion::execution::memory_pool::MemoryLimit;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -29,12 +29,12 @@ use datafusion_datasource::file_sink_config::FileOutputMode;
 use futures::{StreamExt, TryStreamExt, stream};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 
 use super::aside::Aside;
 use super::partitions::{Collected, Partitions};
 use crate::error::Error;
 use crate::exchange::logical_bytes;
+use crate::kernel::in_tasks;
 
 /// The part of the memory limit that the row groups of Parquet files in the making may take.
 const ROW_GROUPS_SHARE: usize = 16;
@@ -169,8 +169,7 @@ impl FileWrite {
         let spills = SpillMetrics::new(&self.metrics, 0);
         let collected = Arc::new(partitions.collect(data, context, spills).await?);
         let buckets = Arc::new(Mutex::new((0..collected.count()).collect::<VecDeque<_>>()));
-        let mut tasks = JoinSet::new();
-        for worker in 0..threads(context) {
+        let workers = (0..threads(context)).map(|worker| {
             let mut folders = Folders {
                 write: self.clone(),
                 partitions: Arc::clone(partitions),
@@ -181,21 +180,16 @@ impl FileWrite {
                 done: Done::default(),
             };
             let (collected, buckets) = (Arc::clone(&collected), Arc::clone(&buckets));
-            tasks.spawn(async move {
+            async move {
                 loop {
                     let bucket = buckets.lock().pop_front();
                     let Some(bucket) = bucket else { return Ok(folders.done) };
                     folders.write_bucket(&collected, bucket).await?;
                 }
-            });
-        }
+            }
+        });
         let mut done = Done::default();
-        while let Some(part) = tasks.join_next().await {
-            let part: Result<Done> = part.unwrap_or_else(|err| match err.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                Err(_) => Err(Error::internal("a task was lost").into()),
-            });
-            let part = part?;
+        for part in in_tasks::<_, DataFusionError, _>(workers).await? {
             done.rows += part.rows;
             done.files.extend(part.files);
         }
