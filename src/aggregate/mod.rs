@@ -25,17 +25,15 @@ use datafusion::physical_plan::filter_pushdown::{
     ChildPushdownResult, FilterDescription, FilterPushdownPhase, FilterPushdownPropagation,
 };
 use datafusion::physical_plan::metrics::{
-    BaselineMetrics, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet, RecordOutput, SpillMetrics,
+    ExecutionPlanMetricsSet, MetricBuilder, MetricsSet, SpillMetrics,
 };
 use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, InputOrderMode,
     Partitioning, PlanProperties, ReplaceChildrenOptions,
 };
-use futures::StreamExt;
 
-use crate::kernel::{Outputs, recomputed};
+use crate::kernel::{Outputs, counted, recomputed};
 use crate::session::Resources;
 
 /// The last aggregation of a plan, which goes to disk when memory has no room for its rows.
@@ -224,9 +222,7 @@ impl ExecutionPlan for SpillingAggregateExec {
         context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
         let output = self.outputs.take(partition, || self.start(&context))?;
-        let metrics = BaselineMetrics::new(&self.metrics, partition);
-        let counted = output.map(move |batch| batch.record_output(&metrics));
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), counted)))
+        Ok(counted(self.schema(), output, &self.metrics, partition))
     }
 
     fn metrics(&self) -> Option<MetricsSet> {

@@ -13,7 +13,7 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::metrics::{
-    BaselineMetrics, Count, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet, RecordOutput,
+    Count, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet,
 };
 use datafusion::physical_plan::stream::{RecordBatchReceiverStream, RecordBatchStreamAdapter};
 use datafusion::physical_plan::{
@@ -25,6 +25,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::exchange::logical_bytes;
+use crate::kernel::counted;
 use crate::session::Resources;
 
 /// What an attempt may hold, shared by the parts of its plan that ask for it.
@@ -296,10 +297,8 @@ impl ExecutionPlan for InMemoryFirstExec {
             context,
             given_up: MetricBuilder::new(&self.metrics).global_counter("given_up"),
         };
-        let metrics = BaselineMetrics::new(&self.metrics, partition);
-        let batches = stream::once(attempt.run()).try_flatten();
-        let batches = batches.map(move |batch| batch.record_output(&metrics));
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), batches)))
+        let rows = stream::once(attempt.run()).try_flatten();
+        Ok(counted(self.schema(), rows, &self.metrics, partition))
     }
 
     fn metrics(&self) -> Option<MetricsSet> {

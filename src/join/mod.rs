@@ -24,18 +24,16 @@ use datafusion::physical_plan::filter_pushdown::{
     ChildPushdownResult, FilterDescription, FilterPushdownPhase, FilterPushdownPropagation,
 };
 use datafusion::physical_plan::metrics::{
-    BaselineMetrics, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet, RecordOutput, SpillMetrics,
+    ExecutionPlanMetricsSet, MetricBuilder, MetricsSet, SpillMetrics,
 };
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning,
     PlanProperties, ReplaceChildrenOptions,
 };
-use futures::StreamExt;
 
-use crate::kernel::{Outputs, context_with_pool, recomputed};
+use crate::kernel::{Outputs, context_with_pool, counted, recomputed};
 use crate::session::Resources;
 use kernel::Kernel;
 use operation::{Context, Metrics, Origin};
@@ -209,9 +207,7 @@ impl ExecutionPlan for SpillingJoinExec {
         context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
         let output = self.outputs.take(partition, || self.start(&context))?;
-        let metrics = BaselineMetrics::new(&self.metrics, partition);
-        let counted = output.map(move |batch| batch.record_output(&metrics));
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), counted)))
+        Ok(counted(self.schema(), output, &self.metrics, partition))
     }
 
     fn metrics(&self) -> Option<MetricsSet> {

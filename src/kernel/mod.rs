@@ -12,10 +12,13 @@ mod pool;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
 use datafusion::error::Result;
 use datafusion::execution::memory_pool::MemoryPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, RecordOutput};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{ChildrenPropertiesMode, ReplaceChildrenOptions};
 use futures::{StreamExt, stream};
 use tokio::task::JoinSet;
@@ -96,6 +99,18 @@ where
     }
     results.sort_unstable_by_key(|(number, _)| *number);
     Ok(results.into_iter().map(|(_, result)| result).collect())
+}
+
+/// The rows of a partition, counted as its output.
+pub(crate) fn counted(
+    schema: SchemaRef,
+    rows: impl futures::Stream<Item = Result<RecordBatch>> + Send + 'static,
+    metrics: &ExecutionPlanMetricsSet,
+    partition: usize,
+) -> SendableRecordBatchStream {
+    let metrics = BaselineMetrics::new(metrics, partition);
+    let counted = rows.map(move |batch| batch.record_output(&metrics));
+    Box::pin(RecordBatchStreamAdapter::new(schema, counted))
 }
 
 /// Ends a stream at its first error.

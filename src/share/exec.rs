@@ -10,19 +10,17 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::coop::make_cooperative;
 use datafusion::physical_plan::execution_plan::EmissionType;
-use datafusion::physical_plan::metrics::{
-    BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet, RecordOutput, SpillMetrics,
-};
+use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricsSet, SpillMetrics};
 use datafusion::physical_plan::statistics::StatisticsArgs;
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning,
     PlanProperties,
 };
 use futures::future::{BoxFuture, Shared as SharedFuture};
-use futures::{FutureExt, StreamExt, TryStreamExt, stream};
+use futures::{FutureExt, TryStreamExt, stream};
 use parking_lot::Mutex;
 
+use crate::kernel::counted;
 use crate::table::StoredTable;
 
 /// The rows of a part, once they are there.
@@ -132,11 +130,8 @@ impl ExecutionPlan for SharedExec {
             Ok(table) => Ok(table.part(partition, count)),
             Err(err) => Err(DataFusionError::Shared(err)),
         });
-        let metrics = BaselineMetrics::new(&self.metrics, partition);
         let rows = stream::once(part).try_flatten();
-        let counted = rows.map(move |batch| batch.record_output(&metrics));
-        let stream = RecordBatchStreamAdapter::new(self.schema(), counted);
-        Ok(make_cooperative(Box::pin(stream)))
+        Ok(make_cooperative(counted(self.schema(), rows, &self.metrics, partition)))
     }
 
     fn metrics(&self) -> Option<MetricsSet> {

@@ -25,18 +25,17 @@ use datafusion::physical_expr_common::physical_expr::is_volatile;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::execution_plan::{Boundedness, CardinalityEffect};
 use datafusion::physical_plan::metrics::{
-    BaselineMetrics, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet, RecordOutput, SpillMetrics,
+    ExecutionPlanMetricsSet, MetricBuilder, MetricsSet, SpillMetrics,
 };
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties,
     ReplaceChildrenOptions,
 };
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{TryStreamExt, stream};
 
-use crate::kernel::{recomputed, until_error};
+use crate::kernel::{counted, recomputed, until_error};
 use crate::session::Resources;
 use order::Keys;
 use sorter::{Context, Sorter};
@@ -178,7 +177,6 @@ impl ExecutionPlan for SpillingSortExec {
         context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
         let mut input = self.sort.input().execute(partition, Arc::clone(&context))?;
-        let baseline = BaselineMetrics::new(&self.metrics, partition);
         let mut sorter = Sorter::new(Context {
             schema: self.schema(),
             keys: Keys::new(self.sort.expr(), &self.schema())?,
@@ -196,9 +194,8 @@ impl ExecutionPlan for SpillingSortExec {
             drop(input);
             sorter.finish().await
         };
-        let sorted = stream::once(sorted).try_flatten();
-        let counted = until_error(sorted).map(move |batch| batch.record_output(&baseline));
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), counted)))
+        let sorted = until_error(stream::once(sorted).try_flatten());
+        Ok(counted(self.schema(), sorted, &self.metrics, partition))
     }
 
     fn metrics(&self) -> Option<MetricsSet> {

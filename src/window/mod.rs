@@ -32,20 +32,18 @@ use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::execution_plan::{Boundedness, CardinalityEffect, EmissionType};
 use datafusion::physical_plan::metrics::{
-    BaselineMetrics, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet, RecordOutput, SpillMetrics,
+    ExecutionPlanMetricsSet, MetricBuilder, MetricsSet, SpillMetrics,
 };
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec, get_window_mode};
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties,
     InputDistributionRequirements, InputOrderMode, Partitioning, PlanProperties,
     ReplaceChildrenOptions,
 };
-use futures::StreamExt;
 
-use crate::kernel::{Outputs, recomputed};
+use crate::kernel::{Outputs, counted, recomputed};
 use crate::session::Resources;
 use operation::{Context, Metrics};
 use plan::{Stage, Windows};
@@ -150,17 +148,6 @@ impl SpillingWindowExec {
     }
 }
 
-/// Counts the rows of an output.
-fn counted(
-    output: SendableRecordBatchStream,
-    metrics: &ExecutionPlanMetricsSet,
-    partition: usize,
-) -> SendableRecordBatchStream {
-    let (schema, metrics) = (output.schema(), BaselineMetrics::new(metrics, partition));
-    let counted = output.map(move |batch| batch.record_output(&metrics));
-    Box::pin(RecordBatchStreamAdapter::new(schema, counted))
-}
-
 /// Shows the window expressions of a node.
 fn show<'a>(
     name: &str,
@@ -232,7 +219,7 @@ impl ExecutionPlan for SpillingWindowExec {
         context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
         let output = self.outputs.take(partition, || self.start(&context))?;
-        Ok(counted(output, &self.metrics, partition))
+        Ok(counted(self.schema(), output, &self.metrics, partition))
     }
 
     fn metrics(&self) -> Option<MetricsSet> {
@@ -372,7 +359,7 @@ impl ExecutionPlan for SortedWindowExec {
         let input = self.children()[0].execute(partition, Arc::clone(&context))?;
         let pool = context.memory_pool();
         let output = sorted::run(Arc::clone(&self.stage), input, pool, overflow);
-        Ok(counted(output, &self.metrics, partition))
+        Ok(counted(self.schema(), output, &self.metrics, partition))
     }
 
     fn metrics(&self) -> Option<MetricsSet> {
