@@ -273,8 +273,8 @@ impl Collected {
         }))
     }
 
-    /// The numbers of the next buckets that have rows, several up to a size, and their bytes. Without any rows the first
-    /// bucket is taken once, because aggregates may have an answer for that as well.
+    /// The numbers of the next buckets that have rows, several up to a size, and their bytes. Without
+    /// any rows all buckets are taken once, because aggregates may have an answer for that as well.
     fn take_numbers(&self, next: &mut usize, together: usize) -> Option<(Vec<usize>, usize)> {
         let (mut numbers, mut bytes) = (Vec::new(), 0);
         if self.bytes == 0 && *next == 0 {

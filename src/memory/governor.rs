@@ -12,7 +12,8 @@
 //! - Tables may fill half of it together, and count for nothing in the shares of others.
 //!
 //! When someone is refused, tables are asked to spill first, because nothing waits for them; then the
-//! largest holder that has registered a [`Reclaim`]. Near the limit, freed memory goes back to the system at once.
+//! largest holder that has registered a [`Reclaim`]. Near the limit, freed memory goes back to the
+//! system at once.
 //!
 //! Two operators of DataFusion 55 are never refused, because what they do when refused is worse
 //! than holding more: `RepartitionExec` can wait for itself for ever when two inputs spill at once
