@@ -13,8 +13,9 @@ use datafusion::physical_expr::PhysicalSortExpr;
 use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
 use datafusion::physical_expr::window::WindowExpr;
 
-use super::function::{NumberKind, aggregate_of_partitions, order_exprs};
+use super::function::{aggregate_of_partitions, order_exprs};
 use super::plan::{Stage, Windows};
+use super::ranking::NumberKind;
 use super::rows::{Exprs, evaluate, runs};
 
 /// Rows of partitions that are evaluated without a pause.

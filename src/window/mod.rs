@@ -8,14 +8,20 @@
 //! - `sorted`: a stream in order, whatever the size of its partitions
 //! - `rows`, `frame`, `function`: the parts of that: rows that are still needed, where frames begin
 //!   and end, and the functions
+//! - `ranking`, `values`, `aggregate`, `buffered`: the functions by family: of the number of a row, of
+//!   the value of another row, aggregates, and those that DataFusion evaluates
 
+mod aggregate;
+mod buffered;
 mod frame;
 mod function;
 mod kernel;
 mod operation;
 mod plan;
+mod ranking;
 mod rows;
 mod sorted;
+mod values;
 
 use std::fmt;
 use std::sync::Arc;
