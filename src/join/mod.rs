@@ -3,9 +3,15 @@
 //! - this module: [`SpillingJoinExec`], the node of a physical plan, and [`SpillingJoins`], the rule
 //!   that puts it in place of DataFusion's joins
 //! - `operation`: the algorithm
+//! - `collector`: the build side as it is read, in memory or in buckets
+//! - `on_disk`: the rows on disk, as pairs of buckets or in chunks
+//! - `barrier`: lets the outputs wait for each other
 //! - `kernel`: the join of two inputs in memory, which is DataFusion's
 
+mod barrier;
+mod collector;
 mod kernel;
+mod on_disk;
 mod operation;
 
 use std::fmt;

@@ -13,12 +13,10 @@
 //! nested loop. Only a side whose rows can be answered apart from each other is cut into chunks.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::{FieldRef, SchemaRef};
-use datafusion::common::utils::memory::estimate_memory_size;
+use arrow::datatypes::SchemaRef;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -29,16 +27,14 @@ use futures::future::{BoxFuture, Shared};
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use parking_lot::Mutex;
-use tokio::sync::Notify;
 
-use super::kernel::{Divisible, Kernel, Side};
-use crate::exchange::{
-    BLOCK_BYTES, Buckets, Contents, MAX_BUCKETS, MAX_LEVEL, Nulls, Split, Splitter, compacted,
-    concat, logical_bytes,
-};
-use crate::kernel::{Leaf, for_each, until_error};
-use crate::memory::{Asked, JOIN_CONSUMER, Reclaim, Reclaimed, WaitingJoin};
-use crate::session::{Knobs, Resources};
+use super::barrier::{Barrier, Ticket};
+use super::collector::{Collector, build};
+use super::kernel::{Kernel, Side};
+use super::on_disk::{OnDisk, Work, chunk};
+use crate::kernel::until_error;
+use crate::memory::JOIN_CONSUMER;
+use crate::session::Resources;
 
 /// A pair of buckets whose build side is this much of all rows is not split again: most of its rows
 /// must share a key.
@@ -46,15 +42,6 @@ const INDIVISIBLE_SHARE: f64 = 0.75;
 
 /// A pair is turned round when its build side is so much larger than its probe side.
 const SWAP_RATIO: f64 = 1.25;
-
-/// A build side this small is always kept in memory.
-const SMALL_BUILD_BYTES: usize = 1 << 20;
-
-/// Chunks are at least so large, whatever memory is free.
-const LEAST_CHUNK_BYTES: usize = 4 << 20;
-
-/// Where a column has 32-bit offsets, no more than this is put into one batch.
-const MOST_BYTES_OF_SMALL_OFFSETS: usize = 1_800 << 20;
 
 /// What all operations of a join share.
 pub(super) struct Context {
@@ -83,11 +70,11 @@ pub(super) struct Metrics {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Origin {
     /// How often its rows were split before.
-    level: u32,
+    pub(super) level: u32,
     /// Whether splitting them once more would not help.
-    is_indivisible: bool,
+    pub(super) is_indivisible: bool,
     /// Bytes of the build side, where they are known.
-    build_bytes: Option<usize>,
+    pub(super) build_bytes: Option<usize>,
 }
 
 impl Origin {
@@ -95,9 +82,9 @@ impl Origin {
     pub(super) const PLAN: Origin = Origin { level: 0, is_indivisible: false, build_bytes: None };
 }
 
-struct Operation {
-    context: Arc<Context>,
-    kernel: Kernel,
+pub(super) struct Operation {
+    pub(super) context: Arc<Context>,
+    pub(super) kernel: Kernel,
     origin: Origin,
     memory: Arc<MemoryReservation>,
     built: Shared<BoxFuture<'static, Result<Arc<Built>, Arc<DataFusionError>>>>,
@@ -113,22 +100,13 @@ pub(super) fn start(
     builds: Vec<SendableRecordBatchStream>,
     probes: Vec<SendableRecordBatchStream>,
 ) -> Vec<SendableRecordBatchStream> {
-    let outputs = probes.len();
+    let tickets = Barrier::tickets(probes.len());
     let consumer = MemoryConsumer::new(JOIN_CONSUMER).with_can_spill(true);
     let governor = &context.resources.governor;
     let waiting = governor.expect_join();
     let memory = Arc::new(consumer.register(&context.pool));
-    let collector = Arc::new(Collector {
-        context: Arc::clone(context),
-        kernel: kernel.clone(),
-        origin,
-        memory: Arc::clone(&memory),
-        most_bytes: most_bytes(&context.resources.knobs, origin.level, &builds[0].schema()),
-        stage: Mutex::new(Stage::Whole(Vec::new())),
-        bytes: AtomicUsize::new(0),
-        bucket_count: OnceLock::new(),
-        asked: Asked::default(),
-    });
+    let schema = builds[0].schema();
+    let collector = Arc::new(Collector::new(context, kernel, origin, &memory, &schema));
     governor.register_reclaim(memory.consumer(), &collector);
     let built = build(collector, waiting, builds, probes).map(|built| match built {
         Ok(built) => Ok(Arc::new(built)),
@@ -141,10 +119,10 @@ pub(super) fn start(
         memory,
         built: built.boxed().shared(),
     });
-    let barrier = Arc::new(Barrier { remaining: AtomicUsize::new(outputs), passed: Notify::new() });
-    (0..outputs)
-        .map(|partition| {
-            let ticket = Ticket { barrier: Arc::clone(&barrier) };
+    tickets
+        .into_iter()
+        .enumerate()
+        .map(|(partition, ticket)| {
             let schema = Arc::clone(&context.schema);
             let output = Arc::clone(&operation).output(partition, ticket);
             Box::pin(RecordBatchStreamAdapter::new(schema, until_error(output))) as _
@@ -152,537 +130,15 @@ pub(super) fn start(
         .collect()
 }
 
-/// Lets all outputs through when each has seen its probe rows, or was dropped.
-struct Barrier {
-    remaining: AtomicUsize,
-    passed: Notify,
-}
-
-/// The right to be waited for.
-struct Ticket {
-    barrier: Arc<Barrier>,
-}
-
-impl Ticket {
-    async fn pass(self) {
-        let barrier = Arc::clone(&self.barrier);
-        drop(self);
-        loop {
-            let passed = barrier.passed.notified();
-            if barrier.remaining.load(Ordering::Acquire) == 0 {
-                return;
-            }
-            passed.await;
-        }
-    }
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        if self.barrier.remaining.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.barrier.passed.notify_waiters();
-        }
-    }
-}
-
 /// The build side once it has been read.
-struct Built {
+pub(super) struct Built {
     /// The join of what is in memory, until it is done.
-    in_memory: Mutex<Option<Arc<dyn ExecutionPlan>>>,
+    pub(super) in_memory: Mutex<Option<Arc<dyn ExecutionPlan>>>,
     /// What is on disk, if anything.
-    on_disk: Option<Arc<OnDisk>>,
+    pub(super) on_disk: Option<Arc<OnDisk>>,
 }
 
-/// The rows that memory had no room for.
-struct OnDisk {
-    kernel: Kernel,
-    build: Arc<Buckets>,
-    probe: Buckets,
-    /// How probe rows are split; `None` if there are no keys to split by.
-    splitter: Option<Splitter>,
-    /// Whether a bucket is on disk, by its number.
-    is_spilled: Vec<bool>,
-    /// Whether probe rows of a bucket can have an effect, by its number.
-    is_wanted: Vec<bool>,
-    saw_probe_rows: AtomicBool,
-    saw_probe_nulls: AtomicBool,
-    /// The probe rows of each output that are joined in memory; reading them sends the others to
-    /// disk.
-    probes: Vec<Arc<tokio::sync::Mutex<BoxStream<'static, Result<RecordBatch>>>>>,
-    /// What is left to do when all probe rows were read.
-    work: Mutex<Option<VecDeque<Work>>>,
-}
-
-/// A part of the join that is done from disk.
-enum Work {
-    Pair { build: Contents, probe: Contents },
-    Chunk { kernel: Kernel, build: Contents, probe: Contents },
-}
-
-/// Collects the build side.
-struct Collector {
-    context: Arc<Context>,
-    kernel: Kernel,
-    origin: Origin,
-    memory: Arc<MemoryReservation>,
-    stage: Mutex<Stage>,
-    /// Bytes that were added.
-    bytes: AtomicUsize,
-    /// Most bytes that may be kept in memory, whatever is free.
-    most_bytes: usize,
-    /// Decided once: both sides must be split alike, and free memory changes.
-    bucket_count: OnceLock<usize>,
-    /// Whether another needs memory more than we do.
-    asked: Asked,
-}
-
-enum Stage {
-    /// All rows so far, in memory.
-    Whole(Vec<RecordBatch>),
-    Split(Arc<Buckets>),
-}
-
-/// Bytes of the hash table and what goes with it, for a build side of so many rows.
-fn table_bytes(kernel: &Kernel, rows: usize) -> usize {
-    if kernel.keys().is_none() {
-        return rows / 8;
-    }
-    // Entries of hash and row, the next row of each, and a bit for rows that have matched.
-    estimate_memory_size::<(u32, u64)>(rows, 0).unwrap_or(usize::MAX / 2) + 4 * rows + rows / 8
-}
-
-impl Collector {
-    /// Whether `bytes` and `rows` more can be kept in memory.
-    fn fits(&self, bytes: usize, rows: usize) -> bool {
-        let total = self.bytes.load(Ordering::Relaxed) + bytes;
-        if total > self.most_bytes || self.asked.take() {
-            return false;
-        }
-        let needed = bytes + rows * self.row_bytes();
-        self.memory.try_grow(needed).is_ok()
-    }
-
-    /// What a row needs in the table, on average: it grows by doubling, so half of the most.
-    fn row_bytes(&self) -> usize {
-        const ROWS: usize = 1 << 20;
-        table_bytes(&self.kernel, ROWS * 3 / 4) / ROWS
-    }
-
-    /// How rows of the build side and of the probe side are split.
-    fn splitters(&self) -> Option<(Splitter, Splitter)> {
-        if self.origin.is_indivisible || self.origin.level > MAX_LEVEL {
-            return None;
-        }
-        let (build_keys, probe_keys) = self.kernel.keys()?;
-        let buckets = self.bucket_count();
-        let nulls = |is_preserved: bool| match self.kernel.null_equals_nothing() {
-            true if !is_preserved => Nulls::Dropped,
-            _ => Nulls::Hashed,
-        };
-        let (build_preserved, probe_preserved) = self.kernel.preserves();
-        let build_nulls =
-            if self.kernel.is_null_aware() { Nulls::Apart } else { nulls(build_preserved) };
-        let level = self.origin.level;
-        Some((
-            Splitter::new(build_keys, level, buckets, build_nulls),
-            Splitter::new(probe_keys, level, buckets, nulls(probe_preserved)),
-        ))
-    }
-
-    /// As many buckets as are likely to be small enough each.
-    fn bucket_count(&self) -> usize {
-        *self.bucket_count.get_or_init(|| {
-            let resources = &self.context.resources;
-            if let Some(buckets) = resources.knobs.buckets {
-                return buckets.next_power_of_two().min(MAX_BUCKETS);
-            }
-            let Some(bytes) = self.origin.build_bytes else { return MAX_BUCKETS };
-            let each = (resources.governor.free_bytes() / 8).max(LEAST_CHUNK_BYTES);
-            (bytes / each + 1).next_power_of_two().clamp(4, MAX_BUCKETS)
-        })
-    }
-
-    /// Bytes that are put together before they are written.
-    fn block_bytes(&self) -> usize {
-        BLOCK_BYTES.min((self.most_bytes / 256).max(1))
-    }
-
-    fn new_buckets(&self, name: &'static str, schema: SchemaRef, count: usize) -> Buckets {
-        let context = &self.context;
-        Buckets::new(
-            name,
-            schema,
-            count,
-            context.resources.store.clone(),
-            Arc::clone(&self.memory),
-            context.metrics.spills.clone(),
-        )
-        .with_block_bytes(self.block_bytes())
-    }
-
-    async fn collect(self: Arc<Self>, mut stream: SendableRecordBatchStream) -> Result<()> {
-        let splitter = self.splitters().map(|(build, _)| build);
-        while let Some(batch) = stream.try_next().await? {
-            if self.origin.level == 0 {
-                self.context.metrics.build_rows.add(batch.num_rows());
-            }
-            if batch.num_rows() > 0 {
-                self.add(compacted(batch), splitter.as_ref()).await?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn add(&self, batch: RecordBatch, splitter: Option<&Splitter>) -> Result<()> {
-        let bytes = logical_bytes(&batch);
-        let buckets = {
-            let mut stage = self.stage.lock();
-            match &mut *stage {
-                Stage::Split(buckets) => Some(Arc::clone(buckets)),
-                Stage::Whole(batches) if self.fits(bytes, batch.num_rows()) => {
-                    self.bytes.fetch_add(bytes, Ordering::Relaxed);
-                    batches.push(batch);
-                    return Ok(());
-                }
-                Stage::Whole(_) => None,
-            }
-        };
-        let buckets = match buckets {
-            Some(buckets) => buckets,
-            None => self.split(batch.schema(), splitter).await?,
-        };
-        buckets.add(&split(splitter, batch)?, |_| true).await
-    }
-
-    /// Splits what is in memory into buckets.
-    async fn split(&self, schema: SchemaRef, splitter: Option<&Splitter>) -> Result<Arc<Buckets>> {
-        let (buckets, batches) = {
-            let mut stage = self.stage.lock();
-            let batches = match &mut *stage {
-                Stage::Split(buckets) => return Ok(Arc::clone(buckets)),
-                Stage::Whole(batches) => std::mem::take(batches),
-            };
-            let count = splitter.map_or(1, Splitter::count);
-            let buckets = self
-                .new_buckets("build", schema, count)
-                .with_cap_bytes(self.most_bytes)
-                .with_row_bytes(self.row_bytes());
-            // Rows without keys cannot stay in memory in part, and those of NOT IN are only known to
-            // match nothing when all probe rows were seen.
-            let all = splitter.is_none() || self.kernel.is_null_aware();
-            let buckets = Arc::new(buckets.with_spilled(|_| all));
-            // From here on the buckets take memory themselves, and for blocks in the making.
-            self.memory.free();
-            buckets.stage();
-            *stage = Stage::Split(Arc::clone(&buckets));
-            (buckets, batches)
-        };
-        for batch in batches {
-            buckets.add(&split(splitter, batch)?, |_| true).await?;
-        }
-        Ok(buckets)
-    }
-
-    /// Decides what stays in memory, once all rows were added.
-    async fn finish(
-        &self,
-        schema: SchemaRef,
-        probes: Vec<SendableRecordBatchStream>,
-    ) -> Result<Built> {
-        let splitters = self.splitters();
-        let whole = match &mut *self.stage.lock() {
-            Stage::Whole(batches) => Some(std::mem::take(batches)),
-            Stage::Split(_) => None,
-        };
-        if let Some(batches) = whole {
-            if self.reserve_whole(&batches) {
-                return self.whole(schema, batches, probes);
-            }
-            *self.stage.lock() = Stage::Whole(batches);
-            self.split(Arc::clone(&schema), splitters.as_ref().map(|(build, _)| build)).await?;
-        }
-        let buckets = match &*self.stage.lock() {
-            Stage::Split(buckets) => Arc::clone(buckets),
-            Stage::Whole(_) => unreachable!("it was split above"),
-        };
-        self.in_part(schema, buckets, splitters.map(|(_, probe)| probe), probes).await
-    }
-
-    /// Takes the memory that the join of a whole build side needs; `false` if there is not as much.
-    fn reserve_whole(&self, batches: &[RecordBatch]) -> bool {
-        let rows = batches.iter().map(RecordBatch::num_rows).sum();
-        let bytes = self.bytes.load(Ordering::Relaxed);
-        let columns = batches.first().map_or(1, |batch| batch.num_columns().max(1));
-        // One column is there twice while batches are put together.
-        let needed = bytes + table_bytes(&self.kernel, rows) + bytes / columns;
-        let more = needed.saturating_sub(self.memory.size());
-        if self.memory.try_grow(more).is_ok() {
-            return true;
-        }
-        if bytes <= SMALL_BUILD_BYTES.min(self.most_bytes) {
-            self.memory.grow(more);
-            return true;
-        }
-        false
-    }
-
-    /// The join of a build side that is in memory.
-    fn whole(
-        &self,
-        schema: SchemaRef,
-        batches: Vec<RecordBatch>,
-        probes: Vec<SendableRecordBatchStream>,
-    ) -> Result<Built> {
-        let build = concat(&schema, batches)?;
-        let mut probe = Leaf::new(probes[0].schema(), probes);
-        if self.kernel.keys().is_none() {
-            probe = probe.with_rows(probe_rows(build.num_rows()));
-        }
-        let build = Leaf::of_batch(build);
-        // A filter that was given to what is read must be about all rows: not about those of a pair.
-        let filter = self.kernel.dynamic_filter().filter(|_| self.origin.level == 0);
-        if let Some(filter) = &filter {
-            probe = probe.with_expression(Arc::clone(filter) as _);
-        }
-        let join = self.kernel.with_inputs(Arc::new(build), Arc::new(probe), filter)?;
-        Ok(Built { in_memory: Mutex::new(Some(join)), on_disk: None })
-    }
-
-    /// The join of a build side of which a part, or nothing, is in memory.
-    async fn in_part(
-        &self,
-        schema: SchemaRef,
-        build: Arc<Buckets>,
-        splitter: Option<Splitter>,
-        probes: Vec<SendableRecordBatchStream>,
-    ) -> Result<Built> {
-        if let Some(filter) = self.kernel.dynamic_filter() {
-            filter.mark_complete();
-        }
-        let probe_schema = probes[0].schema();
-        let probe = self
-            .new_buckets("probe", Arc::clone(&probe_schema), build.len())
-            .with_spilled(|_| true);
-        probe.stage();
-        loop {
-            let (rows, bytes) = build.in_memory();
-            let columns = schema.fields().len().max(1);
-            let table = table_bytes(&self.kernel, rows).saturating_sub(rows * self.row_bytes());
-            let needed = table + bytes / columns;
-            if rows == 0 || self.memory.try_grow(needed).is_ok() {
-                break;
-            }
-            build.spill_largest().await?;
-        }
-        build.finish();
-        let (_, probe_preserved) = self.kernel.preserves();
-        let is_spilled: Vec<bool> =
-            (0..build.len()).map(|bucket| build.is_spilled(bucket)).collect();
-        let is_wanted: Vec<bool> =
-            (0..build.len()).map(|bucket| probe_preserved || build.size(bucket).0 > 0).collect();
-        let kernel = self.kernel.without_null_awareness()?;
-
-        let splitter = splitter.map(|splitter| splitter.with_first(|bucket| !is_spilled[bucket]));
-        let is_any_in_memory = is_spilled.iter().any(|is_spilled| !is_spilled);
-        let mut batches = Vec::new();
-        for bucket in (0..build.len()).filter(|bucket| !is_spilled[*bucket]) {
-            batches.extend(build.contents(bucket).batches);
-        }
-        let resident = concat(&schema, batches)?;
-        let on_disk = Arc::new_cyclic(|on_disk: &Weak<OnDisk>| OnDisk {
-            kernel,
-            build,
-            probe,
-            splitter,
-            is_spilled,
-            is_wanted,
-            saw_probe_rows: AtomicBool::new(false),
-            saw_probe_nulls: AtomicBool::new(false),
-            probes: probes
-                .into_iter()
-                .map(|probe| {
-                    let on_disk = Weak::clone(on_disk);
-                    let routed = probe.try_filter_map(move |batch| {
-                        let on_disk = on_disk.upgrade();
-                        async move {
-                            // The query was dropped.
-                            let Some(on_disk) = on_disk else { return Ok(None) };
-                            on_disk.route(batch).await
-                        }
-                    });
-                    Arc::new(tokio::sync::Mutex::new(routed.boxed()))
-                })
-                .collect(),
-            work: Mutex::new(None),
-        });
-        let in_memory = is_any_in_memory
-            .then(|| {
-                let streams = on_disk.probes.iter().map(|probe| {
-                    let probe = Arc::clone(probe);
-                    let rows = stream::unfold(probe, |probe| async {
-                        let next = probe.lock().await.next().await?;
-                        Some((next, probe))
-                    });
-                    let schema = Arc::clone(&probe_schema);
-                    Box::pin(RecordBatchStreamAdapter::new(schema, rows)) as _
-                });
-                let probe = Leaf::new(Arc::clone(&probe_schema), streams.collect());
-                let build = Leaf::of_batch(resident);
-                on_disk.kernel.with_inputs(Arc::new(build), Arc::new(probe), None)
-            })
-            .transpose()?;
-        Ok(Built { in_memory: Mutex::new(in_memory), on_disk: Some(on_disk) })
-    }
-}
-
-impl Reclaim for Collector {
-    fn reclaim(&self, bytes: usize) -> Reclaimed {
-        let Some(stage) = self.stage.try_lock() else { return Reclaimed::Nothing };
-        match &*stage {
-            Stage::Split(buckets) => {
-                let buckets = Arc::clone(buckets);
-                drop(stage);
-                buckets.reclaim(bytes)
-            }
-            // Splitting takes too long to be done here: the next batch leads to it.
-            Stage::Whole(_) => self.asked.reclaim(bytes),
-        }
-    }
-}
-
-/// Most bytes of a build side that may be kept in memory, whatever is free: as tests say, and what
-/// columns with 32-bit offsets can hold.
-fn most_bytes(knobs: &Knobs, level: u32, schema: &SchemaRef) -> usize {
-    use arrow::datatypes::DataType::{Binary, List, Map, Utf8};
-    let knob = knobs.join_build_bytes.filter(|_| level <= knobs.least_levels.unwrap_or(0));
-    let is_small =
-        |field: &FieldRef| matches!(field.data_type(), Utf8 | Binary | List(_) | Map(_, _));
-    let offsets = schema.fields().iter().any(is_small).then_some(MOST_BYTES_OF_SMALL_OFFSETS);
-    let knob = knob.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
-    knob.unwrap_or(usize::MAX).min(offsets.unwrap_or(usize::MAX))
-}
-
-/// The rows of a batch by bucket; all in one without keys.
-fn split(splitter: Option<&Splitter>, batch: RecordBatch) -> Result<Split> {
-    match splitter {
-        Some(splitter) => splitter.split(&batch),
-        None => Ok(Split::whole(batch)),
-    }
-}
-
-/// Reads the build side.
-async fn build(
-    collector: Arc<Collector>,
-    waiting: WaitingJoin,
-    builds: Vec<SendableRecordBatchStream>,
-    probes: Vec<SendableRecordBatchStream>,
-) -> Result<Built> {
-    drop(waiting);
-    let schema = builds[0].schema();
-    for_each(builds, |stream| Arc::clone(&collector).collect(stream)).await?;
-    collector.finish(schema, probes).await
-}
-
-impl OnDisk {
-    /// Sends the probe rows of buckets on disk there and gives back the others.
-    async fn route(&self, batch: RecordBatch) -> Result<Option<RecordBatch>> {
-        if batch.num_rows() == 0 {
-            return Ok(None);
-        }
-        self.saw_probe_rows.store(true, Ordering::Relaxed);
-        let split = split(self.splitter.as_ref(), compacted(batch))?;
-        if split.had_null {
-            self.saw_probe_nulls.store(true, Ordering::Relaxed);
-        }
-        let goes = |bucket: usize| self.is_spilled[bucket] && self.is_wanted[bucket];
-        self.probe.add(&split, goes).await?;
-        let in_memory = (0..split.ranges.len())
-            .filter(|bucket| !self.is_spilled[*bucket])
-            .map(|bucket| split.ranges[bucket].len())
-            .sum();
-        Ok((in_memory > 0).then(|| split.batch.slice(0, in_memory)))
-    }
-
-    /// The parts that are done from disk.
-    fn work(&self, operation: &Operation) -> Result<VecDeque<Work>> {
-        self.probe.finish();
-        let mut work = VecDeque::new();
-        if self.splitter.is_none() {
-            let build = self.build.contents(0);
-            let probe = self.probe.contents(0);
-            let outputs = self.probes.len();
-            return chunks(&operation.context, &self.kernel, outputs, build, probe);
-        }
-        let is_null_aware = operation.kernel.is_null_aware();
-        if is_null_aware && self.saw_probe_nulls.load(Ordering::Relaxed) {
-            // x NOT IN (…, NULL) is never true.
-            return Ok(work);
-        }
-        // NULL NOT IN (an empty set) is true, NULL NOT IN (anything) is not.
-        let skips_nulls = is_null_aware && self.saw_probe_rows.load(Ordering::Relaxed);
-        let buckets = self.build.len() - usize::from(skips_nulls);
-        let (build_preserved, probe_preserved) = self.kernel.preserves();
-        for bucket in (0..buckets).filter(|bucket| self.is_spilled[*bucket]) {
-            let build = self.build.contents(bucket);
-            let probe = self.probe.contents(bucket);
-            let is_empty = (build.rows == 0 && !probe_preserved)
-                || (probe.rows == 0 && !build_preserved)
-                || (build.rows == 0 && probe.rows == 0);
-            if !is_empty {
-                work.push_back(Work::Pair { build, probe });
-            }
-        }
-        Ok(work)
-    }
-}
-
-/// The join of two sides in chunks of one of them, of which each output takes one at a time.
-fn chunks(
-    context: &Context,
-    kernel: &Kernel,
-    outputs: usize,
-    build: Contents,
-    probe: Contents,
-) -> Result<VecDeque<Work>> {
-    let sides = |side: Side| match side == kernel.build_side() {
-        true => (build.clone(), probe.clone()),
-        false => (probe.clone(), build.clone()),
-    };
-    let joins = match kernel.divisible() {
-        Divisible::Either if build.bytes <= probe.bytes => vec![(kernel.clone(), build, probe)],
-        Divisible::Either => vec![(kernel.turned(), probe, build)],
-        Divisible::Only(side) => {
-            let (build, probe) = sides(side);
-            vec![(kernel.building(side), build, probe)]
-        }
-        Divisible::Neither => {
-            let [left, right] = kernel.halves_of_full()?;
-            let (build, probe) = sides(Side::Left);
-            vec![(left, build.clone(), probe.clone()), (right, probe, build)]
-        }
-    };
-    let knobs = &context.resources.knobs;
-    let chunk_bytes = match knobs.join_build_bytes {
-        Some(bytes) => usize::try_from(bytes).unwrap_or(usize::MAX).max(1),
-        None => {
-            let free = context.resources.governor.free_bytes();
-            (free / (2 * outputs).max(4)).max(LEAST_CHUNK_BYTES)
-        }
-    };
-    let mut work = VecDeque::new();
-    for (kernel, build, probe) in joins {
-        let most = most_bytes(&Knobs::default(), 0, &build.schema);
-        for build in build.chunks(chunk_bytes.min(most)) {
-            if build.rows > 0 {
-                let (kernel, probe) = (kernel.clone(), probe.clone());
-                work.push_back(Work::Chunk { kernel, build, probe });
-            }
-        }
-    }
-    Ok(work)
-}
-
-type Batches = BoxStream<'static, Result<RecordBatch>>;
+pub(super) type Batches = BoxStream<'static, Result<RecordBatch>>;
 
 impl Operation {
     async fn built(&self) -> Result<Arc<Built>> {
@@ -785,37 +241,12 @@ impl Operation {
     }
 }
 
-/// Probe rows that are joined without a pause, where each may match all of so many build rows.
-fn probe_rows(build_rows: usize) -> usize {
-    const PAIRS: usize = 4 << 20;
-    (PAIRS / build_rows.max(1)).clamp(1, 8192)
-}
-
-/// Joins a chunk with all rows of the other side.
-fn chunk(context: Arc<Context>, kernel: Kernel, build: Contents, probe: Contents) -> Batches {
-    let joined = async move {
-        let consumer = MemoryConsumer::new(JOIN_CONSUMER).with_can_spill(true);
-        let memory = consumer.register(&context.pool);
-        memory.grow(build.bytes + table_bytes(&kernel, build.rows));
-        let batches: Vec<RecordBatch> = build.stream().try_collect().await?;
-        let schema = Arc::clone(&build.schema);
-        let build = concat(&schema, batches)?;
-        let probe = Leaf::new(Arc::clone(&probe.schema), vec![probe.stream()])
-            .with_rows(probe_rows(build.num_rows()));
-        let build = Leaf::of_batch(build);
-        let join = kernel.with_inputs(Arc::new(build), Arc::new(probe), None)?;
-        let joined = join.execute(0, Arc::clone(&context.task))?;
-        let joined = shaped(&context, &kernel, joined);
-        // The memory is held as long as the stream is.
-        Ok::<_, DataFusionError>(joined.inspect(move |_| {
-            let _ = &memory;
-        }))
-    };
-    stream::once(joined).try_flatten().boxed()
-}
-
 /// The batches of a join as batches of the result.
-fn shaped(context: &Arc<Context>, kernel: &Kernel, joined: SendableRecordBatchStream) -> Batches {
+pub(super) fn shaped(
+    context: &Arc<Context>,
+    kernel: &Kernel,
+    joined: SendableRecordBatchStream,
+) -> Batches {
     let (kernel, schema) = (kernel.clone(), Arc::clone(&context.schema));
     joined.map(move |batch| kernel.shaped(&batch?, &schema)).boxed()
 }
