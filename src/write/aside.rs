@@ -19,8 +19,8 @@ const LAST_WRITES: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub(super) struct Aside {
     folder: Option<TempDir>,
-    /// The topmost folder that was made for the target, if any was.
-    made: Option<PathBuf>,
+    /// The folders that were made for the target.
+    made: Made,
     target: Target,
 }
 
@@ -37,7 +37,7 @@ impl Aside {
     /// # Errors
     /// If there is a folder, or the place cannot be written to.
     pub(super) fn for_file(path: &Path) -> Result<Self> {
-        let made = make_parent(path)?;
+        let made = made_for(path)?;
         let (path, existing) = replaceable(path)?;
         let folder = hidden_in(parent_of(&path), path.file_name().unwrap_or_default())?;
         let permissions = existing.map(|metadata| metadata.permissions());
@@ -55,7 +55,7 @@ impl Aside {
             let what = io::Error::new(io::ErrorKind::NotADirectory, "it is not a directory");
             return Err(Error::io("write", path, what));
         }
-        let made = make_parent(path)?;
+        let made = made_for(path)?;
         let path = path.clone();
         // Inside of a folder that exists, because that may be the root of a file system.
         let name = path.file_name().unwrap_or_default();
@@ -95,7 +95,7 @@ impl Aside {
                 fs::rename(&whole, path).map_err(|err| Error::io("write", path, err))?;
             }
         }
-        self.made = None;
+        std::mem::take(&mut self.made).keep();
         Ok(())
     }
 
@@ -108,12 +108,11 @@ impl Aside {
 
     fn removal(&mut self) -> Option<impl FnOnce() + Send + 'static> {
         let folder = self.folder.take()?.keep();
-        let made = self.made.take();
+        let made = std::mem::take(&mut self.made);
         Some(move || {
             let _ = fs::remove_dir_all(&folder);
-            if let Some(made) = made {
-                remove_empty(&made);
-            }
+            // Now they may be empty.
+            drop(made);
         })
     }
 }
@@ -132,6 +131,41 @@ impl Drop for Aside {
     }
 }
 
+/// Folders that were made for a file. Dropped, those of them that have no files are removed.
+#[derive(Debug, Default)]
+struct Made {
+    /// The topmost of them, if any had to be made.
+    top: Option<PathBuf>,
+}
+
+impl Made {
+    /// Makes the folder that `path` is to be in, and those around it.
+    fn parents_of(path: &Path) -> io::Result<Self> {
+        let parent = parent_of(path);
+        let missing = parent.ancestors().take_while(|folder| !folder.exists()).last();
+        let made = Made { top: missing.map(Path::to_path_buf) };
+        fs::create_dir_all(parent)?;
+        Ok(made)
+    }
+
+    fn keep(mut self) {
+        self.top = None;
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        if let Some(top) = &self.top {
+            remove_empty(top);
+        }
+    }
+}
+
+/// The folders that are made for a target.
+fn made_for(path: &Path) -> Result<Made> {
+    Made::parents_of(path).map_err(|err| Error::io("create", parent_of(path), err))
+}
+
 /// Removes a folder and those in it if there are no files.
 fn remove_empty(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
@@ -147,15 +181,6 @@ fn parent_of(path: &Path) -> &Path {
     }
 }
 
-/// Makes the folder that `path` is to be in; gives the topmost one that was not there.
-fn make_parent(path: &Path) -> Result<Option<PathBuf>> {
-    let parent = parent_of(path);
-    let missing = parent.ancestors().take_while(|folder| !folder.exists()).last();
-    let missing = missing.map(Path::to_path_buf);
-    fs::create_dir_all(parent).map_err(|err| Error::io("create", parent, err))?;
-    Ok(missing)
-}
-
 fn hidden_in(folder: &Path, name: &std::ffi::OsStr) -> Result<TempDir> {
     let mut prefix = OsString::from(".");
     prefix.push(name);
@@ -169,22 +194,28 @@ fn hidden_in(folder: &Path, name: &std::ffi::OsStr) -> Result<TempDir> {
     builder.tempdir_in(folder).map_err(|err| Error::io("write", folder.join(name), err))
 }
 
-/// Moves files from one folder to their paths below another, all or none.
+/// Moves files from one folder to their paths below another, all or none. Folders that are not there
+/// are made, and removed again if it is none.
 fn place(from: &Path, files: &[(String, PathBuf)], to: &Path) -> Result<()> {
-    let mut placed: Vec<PathBuf> = Vec::new();
+    let mut placed: Vec<(PathBuf, Made)> = Vec::new();
     for (name, path) in files {
         let path = to.join(path);
-        let folder = parent_of(&path);
-        let moved = fs::create_dir_all(folder).and_then(|()| fs::rename(from.join(name), &path));
-        if let Err(err) = moved {
-            for path in placed {
-                let _ = fs::remove_file(&path);
-                // Only if it is empty.
-                let _ = fs::remove_dir(parent_of(&path));
+        let moved = Made::parents_of(&path).and_then(|made| {
+            fs::rename(from.join(name), &path)?;
+            Ok(made)
+        });
+        match moved {
+            Ok(made) => placed.push((path, made)),
+            Err(err) => {
+                for (path, _) in &placed {
+                    let _ = fs::remove_file(path);
+                }
+                return Err(Error::io("write", &path, err));
             }
-            return Err(Error::io("write", &path, err));
         }
-        placed.push(path);
+    }
+    for (_, made) in placed {
+        made.keep();
     }
     Ok(())
 }

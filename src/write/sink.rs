@@ -28,7 +28,7 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan};
 use datafusion_datasource::file_sink_config::FileOutputMode;
 use futures::{StreamExt, TryStreamExt, stream};
 use parking_lot::Mutex;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::aside::Aside;
 use super::partitions::{Collected, Partitions};
@@ -169,8 +169,9 @@ impl FileWrite {
         let spills = SpillMetrics::new(&self.metrics, 0);
         let collected = Arc::new(partitions.collect(data, context, spills).await?);
         let buckets = Arc::new(Mutex::new((0..collected.count()).collect::<VecDeque<_>>()));
+        let failed = Arc::new(watch::Sender::new(false));
         let workers = (0..threads(context)).map(|worker| {
-            let mut folders = Folders {
+            let folders = Folders {
                 write: self.clone(),
                 partitions: Arc::clone(partitions),
                 context: Arc::clone(context),
@@ -180,16 +181,13 @@ impl FileWrite {
                 done: Done::default(),
             };
             let (collected, buckets) = (Arc::clone(&collected), Arc::clone(&buckets));
-            async move {
-                loop {
-                    let bucket = buckets.lock().pop_front();
-                    let Some(bucket) = bucket else { return Ok(folders.done) };
-                    folders.write_bucket(&collected, bucket).await?;
-                }
-            }
+            let failed = Arc::clone(&failed);
+            // None is stopped from outside, because a file might then be made after all was removed.
+            async move { Ok(folders.write(&collected, &buckets, &failed).await) }
         });
         let mut done = Done::default();
         for part in in_tasks::<_, DataFusionError, _>(workers).await? {
+            let part = part?;
             done.rows += part.rows;
             done.files.extend(part.files);
         }
@@ -220,11 +218,44 @@ struct Folders {
 /// The file that is being written.
 struct OpenFile {
     folder: PathBuf,
-    batches: mpsc::Sender<RecordBatch>,
+    /// `None` if it gets no more rows.
+    batches: Option<mpsc::Sender<RecordBatch>>,
     task: SpawnedTask<Result<u64>>,
 }
 
 impl Folders {
+    /// Writes buckets until there are none, or one of those that do so has failed; tells the others
+    /// if it fails itself. However it ends, nothing is being written any more.
+    async fn write(
+        mut self,
+        collected: &Collected,
+        buckets: &Mutex<VecDeque<usize>>,
+        failed: &watch::Sender<bool>,
+    ) -> Result<Done> {
+        let mut other = failed.subscribe();
+        let written = tokio::select! {
+            written = self.write_buckets(collected, buckets) => written,
+            _ = other.wait_for(|failed| *failed) => Ok(()),
+        };
+        if written.is_err() {
+            failed.send_replace(true);
+        }
+        let closed = self.close().await;
+        written.and(closed).map(|()| self.done)
+    }
+
+    async fn write_buckets(
+        &mut self,
+        collected: &Collected,
+        buckets: &Mutex<VecDeque<usize>>,
+    ) -> Result<()> {
+        loop {
+            let bucket = buckets.lock().pop_front();
+            let Some(bucket) = bucket else { return Ok(()) };
+            self.write_bucket(collected, bucket).await?;
+        }
+    }
+
     async fn write_bucket(&mut self, collected: &Collected, bucket: usize) -> Result<()> {
         let contents = collected.take(bucket);
         if contents.rows == 0 {
@@ -238,8 +269,8 @@ impl Folders {
                     self.close().await?;
                     self.begin(folder);
                 }
-                let open = self.open.as_mut().expect("just begun");
-                if open.batches.send(piece).await.is_err() {
+                let batches = self.open.as_ref().and_then(|open| open.batches.as_ref());
+                if batches.expect("just begun").send(piece).await.is_err() {
                     // The writer has given up, and says why.
                     return self.close().await;
                 }
@@ -261,14 +292,17 @@ impl Folders {
         });
         let file = format!("{}.{}", unique(), self.write.conf.file_extension);
         self.done.files.push((name, folder.join(file)));
-        self.open = Some(OpenFile { folder, batches, task });
+        self.open = Some(OpenFile { folder, batches: Some(batches), task });
     }
 
+    /// Waits until the open file is complete. If that is not waited for, it stays the open one.
     async fn close(&mut self) -> Result<()> {
-        let Some(open) = self.open.take() else { return Ok(()) };
-        drop(open.batches);
+        let Some(open) = &mut self.open else { return Ok(()) };
+        open.batches = None;
         let lost = |err| Error::internal(format!("a task was lost: {err}"));
-        self.done.rows += open.task.join_unwind().await.map_err(lost)??;
+        let rows = open.task.join_unwind_mut().await.map_err(lost);
+        self.open = None;
+        self.done.rows += rows??;
         Ok(())
     }
 }

@@ -228,6 +228,58 @@ async fn a_folder_gets_all_files_or_none() {
     }
 }
 
+/// All files and folders below a folder, by their paths there, sorted.
+fn names_below(folder: &Path) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut folders = vec![folder.to_path_buf()];
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            names.push(path.strip_prefix(folder).unwrap().display().to_string());
+            if path.is_dir() {
+                folders.push(path);
+            }
+        }
+    }
+    names.sort();
+    names
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_in_the_way_leaves_no_empty_folders() {
+    let place = Place::new();
+    let session = session(&place, 2, Knobs::default());
+    let folder = place.path("out");
+    fs::create_dir_all(folder.join("p=3/q=1")).unwrap();
+    place.write("out/p=7", "a file where a folder must be");
+    let before = ["p=3", "p=3/q=1", "p=7"];
+    let sql = format!(
+        "COPY (SELECT value AS id, value % 9 AS p, value % 2 AS q FROM generate_series(1, 900)) \
+         TO '{}/' STORED AS CSV PARTITIONED BY (p, q)",
+        folder.display()
+    );
+    assert_eq!(rows(&session, &sql).await.unwrap_err().kind(), ErrorKind::Io);
+    assert_eq!(names_below(&folder), before);
+    fs::remove_file(place.path("out/p=7")).unwrap();
+    assert_eq!(rows(&session, &sql).await.unwrap(), ["900"]);
+    assert_eq!(files_below(&folder).len(), 18);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nothing_is_written_after_a_failure() {
+    for read in [20, 60, 100, 140] {
+        let place = Place::new();
+        let knobs = Knobs { write_bytes: Some(0), alter_read: Some(read), ..Knobs::default() };
+        let session = session(&place, 4, knobs);
+        let failed = copy(&session, &series(400_000, 2000), &place.path("out"), "CSV").await;
+        failed.expect_err("a fault while many files are written");
+        for _ in 0..20 {
+            assert!(place.names().is_empty(), "{read}: {:?}", place.names());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn places_that_cannot_be_written() {
     let place = Place::new();
