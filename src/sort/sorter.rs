@@ -72,7 +72,7 @@ fn rows_of(wanted: usize, rows: usize, bytes: usize) -> usize {
 /// One sort.
 pub(super) struct Sorter {
     pub(super) context: Context,
-    pub(super) memory: MemoryReservation,
+    pub(super) memory: Arc<MemoryReservation>,
     /// Batches that are not a part yet, and their bytes.
     pieces: Vec<RecordBatch>,
     pieces_bytes: usize,
@@ -159,7 +159,7 @@ impl Sorted {
 impl Sorter {
     pub(super) fn new(context: Context) -> Self {
         let consumer = MemoryConsumer::new(CONSUMER).with_can_spill(true);
-        let memory = consumer.register(&context.pool);
+        let memory = Arc::new(consumer.register(&context.pool));
         let asked = Arc::new(Asked::default());
         context.resources.governor.register_reclaim(memory.consumer(), &asked);
         Sorter {
@@ -298,7 +298,10 @@ impl Sorter {
         let parts = std::mem::take(&mut self.parts);
         self.rows = 0;
         let fetch = self.context.fetch;
+        let memory = Arc::clone(&self.memory);
         let sorted = off_thread(move || {
+            // A sort that has begun goes on when the query is dropped, and holds its rows so long.
+            let _memory = memory;
             let keys: Vec<&Rows> = parts.iter().map(|part| &part.keys).collect();
             let entries = sorted(&keys, fetch);
             Ok(Sorted { parts, entries, taken: 0 })
