@@ -89,7 +89,7 @@ def read_results(run, answer, stats):
 def statement(engine, query, tables, written):
     """Returns the SQL text for an engine: Brimful reads CSV paths and external tables of its own,
     the peers find the tables registered."""
-    sql = query.sql.replace("{output}", str(written))
+    sql = query.spellings.get(engine, query.sql).replace("{output}", str(written))
     if engine != "brimful":
         return sql
     if query.suite == "csv":

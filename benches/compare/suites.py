@@ -34,12 +34,14 @@ GROUPBY_COLUMNS = {
 
 @dataclass(frozen=True)
 class Query:
-    """One query file: what it shows, the statement, and how its written file is checked."""
+    """One query file: what it shows, the statement, its wording for engines that spell it in another
+    way, and how its written file is checked."""
 
     suite: str
     name: str
     about: str
     sql: str
+    spellings: dict[str, str]
     check: str | None
 
     def tables(self, paths):
@@ -60,13 +62,16 @@ def parse_query(suite, path):
     """Splits a query file into its opening comments and its statement.
 
     The first comment says what the query shows. A comment that starts with `check:` is the
-    query that DuckDB runs on the file that the statement writes.
+    query that DuckDB runs on the file that the statement writes, one that starts with the name of
+    an engine (`duckdb:`) is the statement as that engine spells it.
     """
     lines = path.read_text().splitlines()
     comments = [line[2:].strip() for line in lines if line.startswith("--")]
     sql = "\n".join(line for line in lines if not line.startswith("--")).strip().rstrip(";")
-    checks = [comment.removeprefix("check:").strip() for comment in comments[1:] if comment.startswith("check:")]
-    return Query(suite, path.stem, comments[0], sql, checks[0] if checks else None)
+    others = dict(comment.split(":", 1) for comment in comments[1:] if re.match(r"[a-z]+: ", comment))
+    others = {name: text.strip() for name, text in others.items()}
+    check = others.pop("check", None)
+    return Query(suite, path.stem, comments[0], sql, others, check)
 
 
 def table_paths(suite, data, scale):
