@@ -1,0 +1,41 @@
+//! Single CSV values from their bytes.
+//!
+//! All parsers take the bytes of one field, of any kind, and return `None` if they are not a value
+//! of the type or one out of its range. None of them allocates or panics. Nothing is trimmed.
+//! Common forms are parsed eight bytes at a time, with the results of std's and arrow's parsers, to
+//! which the rarer forms of floats and times go.
+
+mod decimal;
+mod digits;
+mod float;
+mod format;
+mod integer;
+mod number;
+mod style;
+mod time;
+
+#[cfg(test)]
+pub(crate) use decimal::parse_decimal128;
+pub(crate) use decimal::parse_decimal256;
+pub(crate) use float::{parse_f32, parse_f64};
+pub(crate) use format::DateFormat;
+#[cfg(test)]
+pub(crate) use integer::parse_i64;
+pub(crate) use integer::parse_int;
+pub(crate) use style::{NumberStyle, parse_decimal128_styled, parse_f64_styled, parse_i64_styled};
+pub(crate) use time::{parse_date, parse_time_us, parse_timestamp, parse_timestamp_us};
+
+/// `true` or `false` in any case.
+#[inline]
+pub(crate) fn parse_bool(field: &[u8]) -> Option<bool> {
+    if field.eq_ignore_ascii_case(b"true") {
+        Some(true)
+    } else if field.eq_ignore_ascii_case(b"false") {
+        Some(false)
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests;

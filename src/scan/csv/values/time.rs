@@ -1,0 +1,233 @@
+//! Dates, times of day and timestamps as ISO 8601 writes them.
+
+use arrow::compute::kernels::cast_utils::{Parser, string_to_datetime, string_to_time_nanoseconds};
+use arrow::datatypes::{Date32Type, TimeUnit};
+use chrono::Utc;
+
+use super::digits::{self, HIGH_BITS, ZEROS};
+
+const NANOS_PER_SECOND: i64 = 1_000_000_000;
+pub(super) const SECONDS_PER_DAY: i64 = 86_400;
+
+/// `YYYY-MM-DD`; days since 1970-01-01.
+///
+/// Also takes what arrow's cast to a date takes: `YYYYMMDD`, months and days of one digit, a
+/// timestamp, whose date in UTC is taken, and years of more digits after a sign.
+#[inline]
+pub(crate) fn parse_date(field: &[u8]) -> Option<i32> {
+    match field.try_into() {
+        Ok(date) => iso_date(date).or_else(|| uncommon_date(field)),
+        Err(_) => uncommon_date(field),
+    }
+}
+
+/// `YYYY-MM-DD HH:MM:SS[.fraction][zone]`, with a space or a `T` in the middle; microseconds since
+/// 1970-01-01, in UTC when a zone is given. What is below a microsecond is cut off.
+///
+/// Also takes what arrow's `string_to_datetime` takes: `HHMMSS`, and a date alone. A second of 60
+/// is the first of the next minute.
+#[inline]
+pub(crate) fn parse_timestamp_us(field: &[u8]) -> Option<i64> {
+    let (seconds, nanos) = timestamp(field)?;
+    Some(seconds * 1_000_000 + i64::from(nanos) / 1_000)
+}
+
+/// Like [`parse_timestamp_us`], in another unit. `None` if nanoseconds would exceed 64 bits, which
+/// span the years 1677 to 2262.
+#[inline]
+pub(crate) fn parse_timestamp(field: &[u8], unit: TimeUnit) -> Option<i64> {
+    let (seconds, nanos) = timestamp(field)?;
+    let nanos = i64::from(nanos);
+    match unit {
+        TimeUnit::Second => Some(seconds),
+        TimeUnit::Millisecond => Some(seconds * 1_000 + nanos / 1_000_000),
+        TimeUnit::Microsecond => Some(seconds * 1_000_000 + nanos / 1_000),
+        TimeUnit::Nanosecond => {
+            let value = i128::from(seconds) * i128::from(NANOS_PER_SECOND) + i128::from(nanos);
+            i64::try_from(value).ok()
+        }
+    }
+}
+
+/// `HH:MM:SS[.fraction]`; microseconds since midnight, below those of a day. What is below a
+/// microsecond is cut off.
+///
+/// Also takes what arrow's cast to a time takes: hours of one digit, no seconds, ` AM` and ` PM`.
+#[inline]
+pub(crate) fn parse_time_us(field: &[u8]) -> Option<i64> {
+    let nanos = match iso_time(field) {
+        Some((seconds, nanos, [])) => i64::from(seconds) * NANOS_PER_SECOND + i64::from(nanos),
+        _ => string_to_time_nanoseconds(str::from_utf8(field).ok()?).ok()?,
+    };
+    (nanos < SECONDS_PER_DAY * NANOS_PER_SECOND).then_some(nanos / 1_000)
+}
+
+/// Days since 1970-01-01 of a day of the (proleptic Gregorian) calendar, in the years 0 to 9999;
+/// `None` if the calendar does not have it.
+#[inline]
+pub(super) fn days_since_epoch(year: u32, month: u32, day: u32) -> Option<i32> {
+    days(year / 100, year % 100, month, day)
+}
+
+/// The same, with the two halves of the year apart: then nothing needs to be divided.
+#[inline]
+fn days(century: u32, year: u32, month: u32, day: u32) -> Option<i32> {
+    /// Days from 0000-01-01 to 1970-01-01.
+    const EPOCH: i32 = 719_528;
+    /// Of each month but the 0th, its length and the days before it, in a year without a leap day.
+    const MONTHS: [(u32, u32); 13] = [
+        (0, 0),
+        (31, 0),
+        (28, 31),
+        (31, 59),
+        (30, 90),
+        (31, 120),
+        (30, 151),
+        (31, 181),
+        (31, 212),
+        (30, 243),
+        (31, 273),
+        (30, 304),
+        (31, 334),
+    ];
+    let &(length, before) = MONTHS.get(month as usize)?;
+    let is_leap = if year == 0 { century } else { year }.is_multiple_of(4);
+    if day.wrapping_sub(1) >= length + u32::from(is_leap && month == 2) {
+        return None;
+    }
+    // Multiples of 100 in the years before this one, and of 4 among them and among all years.
+    let centuries = century + u32::from(year != 0);
+    let years = 100 * century + year;
+    let leap_days = years.div_ceil(4) - centuries + centuries.div_ceil(4);
+    let days = 365 * years + leap_days + before + u32::from(is_leap && month > 2) + day - 1;
+    Some(days as i32 - EPOCH)
+}
+
+#[inline]
+pub(super) fn is_leap(year: u32) -> bool {
+    year.is_multiple_of(4) && !year.is_multiple_of(100) || year.is_multiple_of(400)
+}
+
+/// The sum of a byte with this has its highest bit set if the byte is no digit; for the bytes that
+/// are zero where the text agrees with a pattern, if they are not zero.
+const fn checks(pattern: [u8; 8]) -> u64 {
+    let mut checks = [0x76; 8];
+    let mut index = 0;
+    while index < 8 {
+        if pattern[index] != b'0' {
+            checks[index] = 0x7f;
+        }
+        index += 1;
+    }
+    u64::from_le_bytes(checks)
+}
+
+/// The digits of eight characters that must have those of `pattern` where it has no `0`, with a
+/// zero there, and a word whose [`HIGH_BITS`] are clear if they do.
+#[inline]
+fn matched(text: [u8; 8], pattern: [u8; 8]) -> (u64, u64) {
+    let digits = u64::from_le_bytes(text) ^ u64::from_le_bytes(pattern);
+    (digits, digits.wrapping_add(checks(pattern)) | digits)
+}
+
+/// The number in byte `index` of digits and the next.
+#[inline]
+fn pair(digits: u64, index: u32) -> u32 {
+    let pairs = digits.wrapping_mul(10).wrapping_add(digits >> 8);
+    (pairs >> (8 * index)) as u32 & 0xff
+}
+
+/// `YYYY-MM-DD`, and nothing else.
+#[inline]
+fn iso_date(text: &[u8; 10]) -> Option<i32> {
+    let (front, [d0, d1]) = text.split_first_chunk::<8>()? else { return None };
+    let (front, wrong) = matched(*front, *b"0000-00-");
+    let (d0, d1) = (d0.wrapping_sub(b'0'), d1.wrapping_sub(b'0'));
+    if (wrong & HIGH_BITS != 0) | (d0 > 9) | (d1 > 9) {
+        return None;
+    }
+    let day = u32::from(d0) * 10 + u32::from(d1);
+    days(pair(front, 0), pair(front, 2), pair(front, 5), day)
+}
+
+/// `HH:MM:SS[.fraction]` with one to nine digits of fraction, at the front of `text`: seconds,
+/// nanoseconds and the rest. A second may be 60.
+#[inline]
+fn iso_time(text: &[u8]) -> Option<(u32, u32, &[u8])> {
+    let (time, rest) = text.split_first_chunk::<8>()?;
+    let (time, wrong) = matched(*time, *b"00:00:00");
+    if wrong & HIGH_BITS != 0 {
+        return None;
+    }
+    let (hour, minute, second) = (pair(time, 0), pair(time, 3), pair(time, 6));
+    if hour > 23 || minute > 59 || second > 60 {
+        return None;
+    }
+    let seconds = (hour * 60 + minute) * 60 + second;
+    match rest {
+        [b'.', rest @ ..] => {
+            let (nanos, rest) = fraction(rest)?;
+            Some((seconds, nanos, rest))
+        }
+        rest => Some((seconds, 0, rest)),
+    }
+}
+
+/// One to nine digits as a fraction, in billionths, and the rest, which begins with no digit.
+#[inline]
+pub(super) fn fraction(text: &[u8]) -> Option<(u32, &[u8])> {
+    let word = digits::load(text);
+    let count = digits::leading(word);
+    if count == 0 {
+        return None;
+    }
+    // Zeros above the digits are trailing ones.
+    let kept = u64::MAX >> (8 * (8 - count));
+    let nanos = digits::eight((word ^ ZEROS) & kept)? as u32 * 10;
+    match text.get(count..)? {
+        [digit @ b'0'..=b'9', rest @ ..] => match rest {
+            [b'0'..=b'9', ..] => None,
+            rest => Some((nanos + u32::from(digit - b'0'), rest)),
+        },
+        rest => Some((nanos, rest)),
+    }
+}
+
+/// Seconds since 1970-01-01 in UTC, and nanoseconds within the second.
+#[inline]
+fn timestamp(field: &[u8]) -> Option<(i64, u32)> {
+    match iso_timestamp(field) {
+        Some(timestamp) => Some(timestamp),
+        None => uncommon_timestamp(field),
+    }
+}
+
+/// The common forms: `YYYY-MM-DD[ T]HH:MM:SS[.fraction][Z]`.
+#[inline]
+fn iso_timestamp(field: &[u8]) -> Option<(i64, u32)> {
+    let (date, rest) = field.split_first_chunk::<10>()?;
+    let [b' ' | b'T' | b't', time @ ..] = rest else { return None };
+    let (seconds, nanos, rest) = iso_time(time)?;
+    if !matches!(rest, [] | [b'Z' | b'z']) {
+        return None;
+    }
+    let days = iso_date(date)?;
+    Some((i64::from(days) * SECONDS_PER_DAY + i64::from(seconds), nanos))
+}
+
+#[cold]
+fn uncommon_timestamp(field: &[u8]) -> Option<(i64, u32)> {
+    let time = string_to_datetime(&Utc, str::from_utf8(field).ok()?).ok()?;
+    // chrono keeps the second 60 as a 59 with more than a billion nanoseconds.
+    let nanos = i64::from(time.timestamp_subsec_nanos());
+    Some((time.timestamp() + nanos / NANOS_PER_SECOND, (nanos % NANOS_PER_SECOND) as u32))
+}
+
+#[cold]
+fn uncommon_date(field: &[u8]) -> Option<i32> {
+    // Up to ten characters arrow only looks at as many as it needs: "2020-01-1x" would be a date.
+    if field.len() <= 10 && !field.last()?.is_ascii_digit() {
+        return None;
+    }
+    Date32Type::parse(str::from_utf8(field).ok()?)
+}
