@@ -10,12 +10,12 @@ use tokio::runtime::Handle;
 
 use crate::error::{Error, Result};
 use crate::output::{Format, OutputFile, Style};
-use crate::session::{Outcome, QueryMetrics, Session, SpillMetrics};
+use crate::session::{Outcome, QueryMetrics, Session};
 use crate::sql;
 
 use super::args::{QueryArgs, RunArgs};
 use super::interrupt::interruptible;
-use super::report::{Script, reported};
+use super::report::{Script, report_rejected, reported};
 
 /// Runs the script, and writes the statistics whether it went well or not.
 pub(super) async fn run(
@@ -34,11 +34,11 @@ pub(super) async fn run(
     let store = session.clone();
     let result = run_script(session, &text, run, &workers, Arc::clone(&metrics)).await;
     let result = result.map_err(|err| reported(err, Some(script)));
+    report_rejected(store.rejected_rows());
     if let Some(path) = &run.stats {
         let metrics = *metrics.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let spills = store.spill_metrics();
         let written =
-            write_stats(path, started, metrics, spills).map_err(|err| reported(err, None));
+            write_stats(path, started, metrics, &store).map_err(|err| reported(err, None));
         return result.and(written);
     }
     result
@@ -161,13 +161,15 @@ fn write_stats(
     path: &Path,
     started: Instant,
     metrics: QueryMetrics,
-    spills: SpillMetrics,
+    session: &Session,
 ) -> Result<()> {
+    let spills = session.spill_metrics();
     let stats = serde_json::json!({
         "elapsed_ms": started.elapsed().as_secs_f64() * 1e3,
         "peak_rss_bytes": crate::memory::peak_resident_bytes(),
         "rows": metrics.rows,
         "bytes_read": metrics.bytes_read,
+        "rejected_rows": session.rejected_rows(),
         "spilled_bytes": metrics.spilled_bytes,
         "temporary_files": spills.files,
         "temporary_raw_bytes": spills.raw_bytes,

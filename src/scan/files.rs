@@ -9,9 +9,12 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, Weak};
 
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::datatypes::{DataType, Field, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider, TableProviderFactory, UrlTableFactory};
+use datafusion::common::ScalarValue;
+use datafusion::common::TableReference;
+use datafusion::datasource::MemTable;
 use datafusion::datasource::file_format::FileFormat;
 use datafusion::datasource::file_format::arrow::ArrowFormat;
 use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
@@ -26,10 +29,17 @@ use datafusion::logical_expr::{CreateExternalTable, SortExpr};
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use parking_lot::RwLock;
 
-use super::csv::{CsvFormat, CsvOptions, sniff_files};
+use super::calls::TableCall;
+use super::csv::{
+    CsvFormat, CsvOptions, Dialect, RejectedRecords, Rejects, RejectsTable, Types, sniff_files,
+};
+use super::file_columns::{FileColumns, path_value, path_values};
 use super::null_names::{NULL_NAME, NullNames};
+use super::options::{FileOptions, OptionValue};
 use super::parquet::ParquetFiles;
+use super::union::layouts;
 use crate::error::{Error, ErrorKind, Result};
+use crate::session::Resources;
 use crate::write::WritesAside;
 
 /// The formats a file can have.
@@ -84,6 +94,10 @@ pub(crate) struct FileTable {
     pub(crate) kind: Option<FileKind>,
     /// How to read them if they are CSV.
     pub(crate) csv: CsvOptions,
+    /// How to put them together, whatever their format.
+    pub(crate) files: FileOptions,
+    /// Whether JSON files are one array; by their first byte when `None`.
+    pub(crate) json_array: Option<bool>,
     /// Columns, except those in the path; read from the files when `None`.
     pub(crate) schema: Option<SchemaRef>,
     /// Columns in the path (`name=value/`) and their types; found when `None`.
@@ -98,76 +112,314 @@ impl FileTable {
         FileTable { locations: vec![location.into()], ..Default::default() }
     }
 
+    /// A table of CSV files, read and put together as the options say.
+    pub(crate) fn csv(locations: Vec<String>, options: CsvOptions) -> Self {
+        let files = options.files.clone();
+        let kind = Some(FileKind::Csv);
+        FileTable { locations, kind, csv: options, files, ..Default::default() }
+    }
+
     /// Looks at the files and makes the table.
     ///
     /// # Errors
     /// `Io` if there is no such file or it cannot be read; `Input` if its content cannot be
-    /// understood; `Query` if the format is unknown or the files have several.
+    /// understood; `Query` if the format is unknown or the files have several; `Config` if options
+    /// contradict the files.
     pub(crate) async fn open(self, state: &SessionState) -> Result<Arc<dyn TableProvider>> {
+        let files = self.located(state).await?;
+        let use_columns = self.csv.use_columns.clone();
+        let table = match files.kind {
+            FileKind::Csv if self.files.union_by_name && files.objects.len() > 1 => {
+                self.united_csv(state, files).await?
+            }
+            _ => {
+                let (format, schema) = self.format(state, &files).await?;
+                self.listing(state, &files.found, &format, &schema)?
+            }
+        };
+        match use_columns {
+            Some(names) => super::union::only_columns(table, &names),
+            None => Ok(table),
+        }
+    }
+
+    /// Says how the files would be read as CSV: a table of one row.
+    ///
+    /// # Errors
+    /// Those of [`FileTable::open`].
+    pub(crate) async fn sniffed(
+        self,
+        state: &SessionState,
+        options: &[(String, OptionValue)],
+    ) -> Result<Arc<dyn TableProvider>> {
+        let files = self.located(state).await?;
+        let sniffed =
+            sniff_files(&files.store, &files.objects, &self.csv, files.compression).await?;
+        let row = sniffed.report(&self.locations, options)?;
+        Ok(Arc::new(MemTable::try_new(row.schema(), vec![vec![row]])?))
+    }
+
+    async fn located(&self, state: &SessionState) -> Result<Located> {
         let mut found = Found::default();
         for location in &self.locations {
             found.add(location)?;
         }
         let shown = self.locations.join("', '");
         let (kind, compression) = found.kind(self.kind, &shown)?;
-        let urls = found.urls()?;
-        let Some(first) = urls.first() else {
+        let Some(first) = found.files.first() else {
             return Err(Error::new(ErrorKind::Io, format!("no data files in '{shown}'")));
         };
-        let store = state.runtime_env().object_store(first.object_store())?;
+        let store = state.runtime_env().object_store(listing_url(first, false)?.object_store())?;
         let objects = heads(&store, &found.files).await?;
+        let compression = self.files.compression.unwrap_or(compression);
+        Ok(Located { found, kind, compression, store, objects })
+    }
 
-        let format: Arc<dyn FileFormat>;
-        let schema: SchemaRef;
-        match kind {
+    /// The format and the columns of files that have the same ones.
+    async fn format(
+        &self,
+        state: &SessionState,
+        files: &Located,
+    ) -> Result<(Arc<dyn FileFormat>, SchemaRef)> {
+        let Located { store, objects, .. } = files;
+        let format: Arc<dyn FileFormat> = match files.kind {
             FileKind::Csv => {
-                let compression = self.csv.compression.unwrap_or(compression);
                 let mut options = self.csv.clone();
                 options.schema = self.schema.clone().or(options.schema);
-                let (dialect, sniffed) =
-                    sniff_files(&store, &objects, &options, compression).await?;
-                format = Arc::new(CsvFormat::new(dialect, options));
-                schema = sniffed;
+                let mut sniffed = sniff_files(store, objects, &options, files.compression).await?;
+                let rejects = self.rejects(state)?;
+                attach(state, &mut sniffed.dialect, rejects.as_ref());
+                return Ok((Arc::new(CsvFormat::new(sniffed.dialect, options)), sniffed.schema));
             }
             FileKind::Json => {
-                let array = begins_json_array(&store, &objects, compression).await?;
-                format = Arc::new(
+                let array = match self.json_array {
+                    Some(array) => array,
+                    None => begins_json_array(store, objects, files.compression).await?,
+                };
+                Arc::new(
                     JsonFormat::default()
-                        .with_file_compression_type(compression)
+                        .with_file_compression_type(files.compression)
                         .with_newline_delimited(!array),
-                );
-                schema = infer(&self.schema, &format, state, &store, &objects).await?;
+                )
             }
             FileKind::Parquet => {
                 let options = state.default_table_options().parquet;
-                format = Arc::new(ParquetFiles(ParquetFormat::default().with_options(options)));
-                schema = infer(&self.schema, &format, state, &store, &objects).await?;
+                Arc::new(ParquetFiles(ParquetFormat::default().with_options(options)))
             }
-            FileKind::Arrow => {
-                format = Arc::new(ArrowFormat);
-                schema = infer(&self.schema, &format, state, &store, &objects).await?;
+            FileKind::Arrow => Arc::new(ArrowFormat),
+        };
+        let schema = infer(&self.schema, &format, state, store, objects).await?;
+        Ok((format, schema))
+    }
+
+    /// The list of the records that cannot be read, if it is asked for.
+    fn rejects(&self, state: &SessionState) -> Result<Option<Arc<RejectedRecords>>> {
+        self.csv.rejects().map(|rejects| rejects_table(state, &rejects)).transpose()
+    }
+
+    /// CSV files whose columns may differ, as one table.
+    async fn united_csv(
+        &self,
+        state: &SessionState,
+        files: Located,
+    ) -> Result<Arc<dyn TableProvider>> {
+        // Types are given by names that not every file need have.
+        let mut options = self.csv.clone();
+        options.types = Types::Sniffed;
+        options.column_formats = Vec::new();
+        let mut sniffed = Vec::with_capacity(files.objects.len());
+        for object in &files.objects {
+            let one = std::slice::from_ref(object);
+            if object.size > 0 {
+                sniffed.push(sniff_files(&files.store, one, &options, files.compression).await?);
             }
         }
-        let path_columns = self.path_columns.unwrap_or_else(|| found.path_columns());
-        let format: Arc<dyn FileFormat> = Arc::new(WritesAside(format));
-        let listing = |path_columns: Vec<(String, DataType)>| -> Result<Arc<dyn TableProvider>> {
-            let options = ListingOptions::new(Arc::clone(&format))
-                .with_file_extension(found.extension())
-                .with_table_partition_cols(path_columns)
-                .with_file_sort_order(self.order.clone());
-            let config = ListingTableConfig::new_with_multi_paths(urls.clone())
-                .with_listing_options(options)
-                .with_schema(Arc::clone(&schema));
-            let cache = state.runtime_env().cache_manager.get_file_statistic_cache();
-            Ok(Arc::new(ListingTable::try_new(config)?.with_cache(cache)))
+        if sniffed.is_empty() {
+            let path = files.found.files[0].display();
+            return Err(Error::input(format!("\"{path}\" is empty: it has no header and no rows")));
+        }
+        let paths: Vec<&PathBuf> = files
+            .found
+            .files
+            .iter()
+            .zip(&files.objects)
+            .filter(|(_, object)| object.size > 0)
+            .map(|(path, _)| path)
+            .collect();
+        self.csv.give_by_name(&mut sniffed)?;
+        let (layouts, whole) = layouts(sniffed);
+        let columns = self.columns_of_paths(&files.found)?;
+        let extra: Vec<String> = columns.iter().map(|column| column.name().clone()).collect();
+        let mut tables = Vec::with_capacity(layouts.len());
+        let rejects = self.rejects(state)?;
+        for mut layout in layouts {
+            attach(state, &mut layout.dialect, rejects.as_ref());
+            let format: Arc<dyn FileFormat> =
+                Arc::new(CsvFormat::new(layout.dialect, options.clone()));
+            let some: Vec<PathBuf> = layout.files.iter().map(|file| paths[*file].clone()).collect();
+            let found = Found { files: some, folder: files.found.folder.clone() };
+            let listed =
+                self.with_columns_of_paths(state, &found, &format, &layout.schema, &columns)?;
+            tables.push(listed);
+        }
+        super::union::union(tables, &whole, &extra)
+    }
+
+    /// Files of one layout as a table.
+    fn listing(
+        &self,
+        state: &SessionState,
+        found: &Found,
+        format: &Arc<dyn FileFormat>,
+        schema: &SchemaRef,
+    ) -> Result<Arc<dyn TableProvider>> {
+        let by_folder = found.folder.is_some() && self.files.hive_partitioning != Some(false);
+        if self.files.filename.is_some()
+            || self.files.hive_partitioning == Some(true) && found.folder.is_none()
+        {
+            let columns = self.columns_of_paths(found)?;
+            return self.with_columns_of_paths(state, found, format, schema, &columns);
+        }
+        let path_columns = match &self.path_columns {
+            Some(columns) => columns.clone(),
+            None if by_folder => found.path_columns(),
+            None => Vec::new(),
         };
-        if !found.has_null_names() {
+        let urls = if by_folder || self.path_columns.is_some() {
+            found.urls()?
+        } else {
+            found.file_urls()?
+        };
+        let listing = |path_columns: Vec<(String, DataType)>| {
+            self.listing_table(state, found, format, schema, urls.clone(), path_columns)
+        };
+        if !by_folder || !found.has_null_names() {
             return listing(path_columns);
         }
         let texts = path_columns.iter().map(|(name, _)| (name.clone(), DataType::Utf8));
         let read = listing(texts.collect())?;
         Ok(Arc::new(NullNames::new(read, listing(path_columns.clone())?, &path_columns)?))
     }
+
+    fn listing_table(
+        &self,
+        state: &SessionState,
+        found: &Found,
+        format: &Arc<dyn FileFormat>,
+        schema: &SchemaRef,
+        urls: Vec<ListingTableUrl>,
+        path_columns: Vec<(String, DataType)>,
+    ) -> Result<Arc<dyn TableProvider>> {
+        let format: Arc<dyn FileFormat> = Arc::new(WritesAside(Arc::clone(format)));
+        let options = ListingOptions::new(format)
+            .with_file_extension(found.extension())
+            .with_table_partition_cols(path_columns)
+            .with_file_sort_order(self.order.clone());
+        let config = ListingTableConfig::new_with_multi_paths(urls)
+            .with_listing_options(options)
+            .with_schema(Arc::clone(schema));
+        let cache = state.runtime_env().cache_manager.get_file_statistic_cache();
+        Ok(Arc::new(ListingTable::try_new(config)?.with_cache(cache)))
+    }
+
+    /// The columns that each file's path gives: those of `name=value/`, then the path itself.
+    fn columns_of_paths(&self, found: &Found) -> Result<Vec<Field>> {
+        let mut columns: Vec<Field> = Vec::new();
+        let hive = self.files.hive_partitioning.unwrap_or(found.folder.is_some());
+        if let (true, Some(first)) = (hive, found.files.first()) {
+            for (name, _) in path_values(found.below_folder(first)) {
+                let given = self.path_columns.iter().flatten().find(|(given, _)| *given == name);
+                let data_type = given.map_or(DataType::Utf8, |(_, data_type)| data_type.clone());
+                columns.push(Field::new(name, data_type, true));
+            }
+        }
+        columns
+            .extend(self.files.filename.iter().map(|name| Field::new(name, DataType::Utf8, false)));
+        Ok(columns)
+    }
+
+    fn with_columns_of_paths(
+        &self,
+        state: &SessionState,
+        found: &Found,
+        format: &Arc<dyn FileFormat>,
+        schema: &SchemaRef,
+        columns: &[Field],
+    ) -> Result<Arc<dyn TableProvider>> {
+        let urls = found.file_urls()?;
+        let listing = self.listing_table(state, found, format, schema, urls, Vec::new())?;
+        if columns.is_empty() {
+            return Ok(listing);
+        }
+        let mut values = HashMap::with_capacity(found.files.len());
+        for file in &found.files {
+            let location = object_store::path::Path::from_absolute_path(file)
+                .map_err(|err| Error::new(ErrorKind::Io, err.to_string()))?;
+            let in_path: HashMap<String, Option<String>> =
+                path_values(found.below_folder(file)).into_iter().collect();
+            let mut row = Vec::with_capacity(columns.len());
+            for column in columns {
+                if Some(column.name()) == self.files.filename.as_ref() {
+                    row.push(ScalarValue::Utf8(Some(super::shown_path(&location))));
+                    continue;
+                }
+                let value = in_path.get(column.name()).ok_or_else(|| {
+                    Error::input(format!(
+                        "the path of \"{}\" does not say {}=",
+                        file.display(),
+                        column.name()
+                    ))
+                    .with_hint("hive_partitioning = false reads the files without such columns")
+                })?;
+                row.push(path_value(file, column.name(), value.clone(), column.data_type())?);
+            }
+            values.insert(location, row);
+        }
+        let format: Arc<dyn FileFormat> = Arc::new(WritesAside(Arc::clone(format)));
+        let columns = columns.to_vec();
+        Ok(Arc::new(FileColumns::new(listing, format, columns, values)?))
+    }
+}
+
+/// Files that were found, and what is known of them before they are read.
+struct Located {
+    found: Found,
+    kind: FileKind,
+    compression: FileCompressionType,
+    store: Arc<dyn ObjectStore>,
+    /// One a file.
+    objects: Vec<ObjectMeta>,
+}
+
+/// Tells a scan what it has to know of its session.
+fn attach(state: &SessionState, dialect: &mut Dialect, rejects: Option<&Arc<RejectedRecords>>) {
+    dialect.threads = state.config().target_partitions();
+    if let Some(resources) = state.config().get_extension::<Resources>() {
+        dialect.rejected_rows = Arc::clone(&resources.rejected_rows);
+        let piece_bytes = resources.knobs.csv_piece_bytes;
+        dialect.piece_bytes = piece_bytes.unwrap_or(dialect.piece_bytes);
+    }
+    dialect.rejects = rejects.map(Arc::clone);
+}
+
+/// Makes the table that lists records which are left out, in place of an earlier one.
+fn rejects_table(state: &SessionState, rejects: &Rejects) -> Result<Arc<RejectedRecords>> {
+    let name = TableReference::bare(rejects.table.as_str());
+    let schema = state.schema_for_ref(name)?;
+    let list = Arc::new(RejectedRecords::new(rejects.limit));
+    if schema.table_exist(&rejects.table) {
+        let taken = || {
+            Error::config(format!("there is a table \"{}\" already", rejects.table))
+                .with_hint("name another one for the rejected records: rejects_table = '…'")
+        };
+        let table = schema.deregister_table(&rejects.table)?.ok_or_else(taken)?;
+        if !(table.as_ref() as &dyn std::any::Any).is::<RejectsTable>() {
+            schema.register_table(rejects.table.clone(), table)?;
+            return Err(taken());
+        }
+    }
+    schema.register_table(rejects.table.clone(), Arc::new(RejectsTable(Arc::clone(&list))))?;
+    Ok(list)
 }
 
 async fn infer(
@@ -216,9 +468,7 @@ async fn begins_json_array(
     let Some(object) = objects.iter().find(|object| object.size > 0) else {
         return Ok(false);
     };
-    let head = super::csv::Sample::read(store.as_ref(), &object.location, object.size, compression)
-        .await?
-        .head;
+    let head = super::csv::Sample::read(store, object, compression).await?.head;
     let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&head);
     Ok(text.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'['))
 }
@@ -326,12 +576,21 @@ impl Found {
         // Columns in the path are read off it below the folder. Without them, naming the files
         // keeps those out that are hidden.
         match &self.folder {
-            Some(folder) if !self.path_columns().is_empty() => {
-                return Ok(vec![listing_url(folder, true)?]);
-            }
-            _ => {}
+            Some(folder) if !self.path_columns().is_empty() => Ok(vec![listing_url(folder, true)?]),
+            _ => self.file_urls(),
         }
+    }
+
+    fn file_urls(&self) -> Result<Vec<ListingTableUrl>> {
         self.files.iter().map(|file| listing_url(file, false)).collect()
+    }
+
+    /// The part of a file's path that may say something: below the folder that was named, or all.
+    fn below_folder<'a>(&self, file: &'a Path) -> &'a Path {
+        match &self.folder {
+            Some(folder) => file.strip_prefix(folder).unwrap_or(file),
+            None => file,
+        }
     }
 
     /// The extension a folder's files share, which keeps DataFusion from reading the others.
@@ -368,20 +627,11 @@ impl Found {
 
     /// Columns in the first file's path below the folder, such as `year=2019/`.
     fn path_columns(&self) -> Vec<(String, DataType)> {
-        let (Some(folder), Some(file)) = (&self.folder, self.files.first()) else {
+        let (Some(_), Some(file)) = (&self.folder, self.files.first()) else {
             return Vec::new();
         };
-        let below = file.strip_prefix(folder).unwrap_or(file);
-        below
-            .parent()
-            .into_iter()
-            .flat_map(|parent| parent.components())
-            .filter_map(|part| {
-                let part = part.as_os_str().to_str()?;
-                let (name, _) = part.split_once('=')?;
-                Some((name.to_string(), DataType::Utf8))
-            })
-            .collect()
+        let values = path_values(self.below_folder(file));
+        values.into_iter().map(|(name, _)| (name, DataType::Utf8)).collect()
     }
 }
 
@@ -457,7 +707,7 @@ pub(crate) fn looks_like_path(name: &str) -> bool {
         || (name.contains('.') && Path::new(name).is_file())
 }
 
-/// Opens the tables that are named by a path, each once a statement.
+/// Opens the tables that are named by a path or a call, each once a statement.
 #[derive(Debug, Default)]
 pub(crate) struct FileTables {
     /// Set once the session exists, which holds this in turn.
@@ -486,13 +736,17 @@ impl UrlTableFactory for FileTables {
         if let Some(table) = lock(&self.opened).get(name) {
             return Ok(Some(Arc::clone(table)));
         }
-        if !looks_like_path(name) {
+        let call = TableCall::parse(name);
+        if call.is_none() && !looks_like_path(name) {
             return Ok(None);
         }
         let state = lock(&self.state).upgrade();
         let state = state.ok_or_else(|| Error::internal("a table outlived its session"))?;
         let state = state.read().clone();
-        let table = FileTable::at(name).open(&state).await?;
+        let table = match call {
+            Some(call) => call.open(&state).await?,
+            None => FileTable::at(name).open(&state).await?,
+        };
         lock(&self.opened).insert(name.to_string(), Arc::clone(&table));
         Ok(Some(table))
     }
@@ -554,12 +808,11 @@ impl TableProviderFactory for FileTableFactory {
                 Some(in_path.iter().map(|name| (name.clone(), DataType::Utf8)).collect());
         }
         let table = FileTable {
-            locations: command.locations.clone(),
             kind: Some(self.kind),
-            csv,
             schema,
             path_columns,
             order: command.order_exprs.clone(),
+            ..FileTable::csv(command.locations.clone(), csv)
         };
         Ok(table.open(state).await?)
     }

@@ -1,14 +1,23 @@
 //! Files → record batches.
 //!
-//! [`files`] turns a path, a glob or a folder into a table of any supported format; [`csv`] is our
-//! own CSV scan. Parquet, JSON and Arrow files are read by DataFusion; [`parquet`] mends what it
-//! makes of a Parquet file's statistics, and [`null_names`] reads what Hive writes for NULL.
+//! [`files`] turns a path, a glob or a folder into a table of any supported format, and [`calls`] a
+//! table function such as `read_csv('a.csv', header = true)`; [`union`] puts together files with
+//! different columns, and [`file_columns`] adds columns that their paths give. [`csv`] is our own CSV
+//! scan. Parquet, JSON and Arrow files are read by DataFusion; [`parquet`] mends what it makes of a
+//! Parquet file's statistics, and [`null_names`] reads what Hive writes for NULL.
 
+mod calls;
 pub(crate) mod csv;
+mod file_columns;
 pub(crate) mod files;
+mod literal;
 mod null_names;
+mod options;
 mod parquet;
+mod types;
+mod union;
 
+pub(crate) use calls::TableCall;
 pub(crate) use null_names::NULL_NAME;
 
 use std::path::Path;

@@ -68,6 +68,7 @@ struct Inner {
     files: Arc<FileTables>,
     governor: Governor,
     memory_limit_bytes: AtomicU64,
+    rejected_rows: Arc<AtomicU64>,
     /// Temporary files, removed when the session is closed or dropped. Held last, so that what
     /// lies there is closed first.
     store: SpillStore,
@@ -99,10 +100,12 @@ impl Session {
         let disk = DiskManagerBuilder::default()
             .with_mode(DiskManagerMode::Custom(Arc::new(StreamFiles { store: store.clone() })))
             .with_max_spill_merge_fan_in(MERGE_FAN_IN);
+        let rejected_rows = Arc::<AtomicU64>::default();
         let resources = Resources {
             governor: governor.clone(),
             store: store.clone(),
             knobs: options.knobs.clone(),
+            rejected_rows: Arc::clone(&rejected_rows),
         };
         let runtime = RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::new(TrackConsumersPool::new(governor.clone(), named)))
@@ -147,6 +150,7 @@ impl Session {
                 files,
                 governor,
                 memory_limit_bytes: AtomicU64::new(options.memory_limit_bytes),
+                rejected_rows,
                 store,
             }),
         })
@@ -294,6 +298,12 @@ impl Session {
         self.inner.store.metrics()
     }
 
+    /// Records of CSV files that all queries so far have left out because they could not be read,
+    /// where `ignore_errors` allows that.
+    pub fn rejected_rows(&self) -> u64 {
+        self.inner.rejected_rows.load(Ordering::Relaxed)
+    }
+
     /// Names of the tables and views that were created or registered, sorted.
     pub fn table_names(&self) -> Vec<String> {
         let state = self.state();
@@ -336,9 +346,8 @@ impl Session {
     /// # Errors
     /// `Io` if there is no such file; `Input` if it cannot be understood.
     pub async fn read_csv(&self, path: impl AsRef<Path>, options: CsvOptions) -> Result<DataFrame> {
-        let mut table = file_table(path.as_ref(), FileKind::Csv);
-        table.csv = options;
-        self.read_files(table).await
+        let location = path.as_ref().to_string_lossy().into_owned();
+        self.read_files(FileTable::csv(vec![location], options)).await
     }
 
     /// Reads a Parquet file, a glob or a folder of them. Only metadata is read now.
@@ -366,7 +375,8 @@ impl Session {
     }
 
     async fn read_files(&self, table: FileTable) -> Result<DataFrame> {
-        let provider: Arc<dyn TableProvider> = table.open(&self.state()).await?;
+        // Boxed, as programs may hold many of these futures.
+        let provider: Arc<dyn TableProvider> = Box::pin(table.open(&self.state())).await?;
         Ok(DataFrame::new(self.clone(), self.context().read_table(provider)?))
     }
 }

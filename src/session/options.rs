@@ -56,6 +56,8 @@ pub struct Knobs {
     pub table_bytes: Option<u64>,
     /// A partitioned write keeps no more than this many bytes of rows in memory; 0 spills all.
     pub write_bytes: Option<u64>,
+    /// Bytes of a CSV file that are looked at before their records are converted.
+    pub csv_piece_bytes: Option<usize>,
     /// Buckets an exchange splits rows into: a power of two from 1 to 64.
     pub buckets: Option<usize>,
     /// What was spilled is split again at least down to this many levels.
@@ -88,6 +90,7 @@ impl FromStr for Knobs {
                 "attempt_bytes" => knobs.attempt_bytes = Some(value),
                 "table_bytes" => knobs.table_bytes = Some(value),
                 "write_bytes" => knobs.write_bytes = Some(value),
+                "csv_piece_bytes" => knobs.csv_piece_bytes = Some(value as usize),
                 "buckets" => knobs.buckets = Some(value as usize),
                 "least_levels" => knobs.least_levels = Some(value as u32),
                 "fail_write" => knobs.fail_write = Some(value),

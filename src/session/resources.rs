@@ -1,6 +1,7 @@
 //! What the operators of a session share.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use datafusion::execution::TaskContext;
 
@@ -14,6 +15,8 @@ pub(crate) struct Resources {
     pub(crate) governor: Governor,
     pub(crate) store: SpillStore,
     pub(crate) knobs: Knobs,
+    /// Records of CSV files that were left out because they could not be read.
+    pub(crate) rejected_rows: Arc<AtomicU64>,
 }
 
 impl Resources {

@@ -37,6 +37,9 @@ pub struct QueryMetrics {
     pub bytes_read: u64,
     /// Bytes written to temporary files.
     pub spilled_bytes: u64,
+    /// Records of CSV files that were left out because they could not be read, as `ignore_errors`
+    /// allows.
+    pub rejected_rows: u64,
 }
 
 impl std::ops::AddAssign for QueryMetrics {
@@ -44,6 +47,7 @@ impl std::ops::AddAssign for QueryMetrics {
         self.rows += other.rows;
         self.bytes_read += other.bytes_read;
         self.spilled_bytes += other.spilled_bytes;
+        self.rejected_rows += other.rejected_rows;
     }
 }
 
@@ -103,6 +107,9 @@ fn add_plan_metrics(plan: &dyn ExecutionPlan, total: &mut QueryMetrics) {
             MetricValue::SpilledBytes(count) => total.spilled_bytes += count.value() as u64,
             MetricValue::Count { name, count } if name == "bytes_scanned" => {
                 *scanned.get_or_insert(0) += count.value() as u64;
+            }
+            MetricValue::Count { name, count } if name == "rows_rejected" => {
+                total.rejected_rows += count.value() as u64;
             }
             _ => {}
         }

@@ -281,6 +281,7 @@ fn statistics_have_their_keys() {
         "bytes_read",
         "elapsed_ms",
         "peak_rss_bytes",
+        "rejected_rows",
         "rows",
         "spilled_bytes",
         "temporary_files",

@@ -11,6 +11,7 @@
 
 mod aggregates;
 mod cli;
+mod csv_scan;
 mod differential;
 mod distinct;
 mod files;

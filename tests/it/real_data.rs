@@ -228,8 +228,6 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
 ///   `*short_rows*`, `test_empty_columns*`, `test_extra_header`, `bad_skip_lines`,
 ///   `iris_tiny_invalid_*`, `strange`, the compressed ones of polars, whose first lines are
 ///   comments): refused, with the line
-/// - a comment line, when no comment character is given (`iris_tiny_comment`): refused as a row
-/// - Latin-1 and UTF-16: refused, with how to convert them
 /// - other compressions (`.br`, `.zl`, `.deflate`, `.lzma`) and spreadsheets: refused by the ending
 /// - all others, among them NUL bytes, CR line ends, a mark of UTF-8, quoted newlines, unescaped
 ///   quotes inside of fields, and a header alone: read
@@ -342,4 +340,158 @@ fn sort_by_name(path: &Path, rows: &mut [Vec<String>]) {
     for row in rows {
         *row = order.iter().map(|&column| row[column].clone()).collect();
     }
+}
+
+/// What `sniff_csv` says of a file: delimiter, quote, escape, newline, skip, comment, header, encoding,
+/// number of columns.
+async fn sniffed(session: &Session, path: &Path) -> Vec<String> {
+    let sql = format!(
+        "SELECT delimiter, quote, escape, newline, skip, comment, header, encoding, \
+         cardinality(columns) FROM sniff_csv('{}')",
+        path.display()
+    );
+    let frame = session.sql(&sql).await.unwrap_or_else(|err| panic!("{}: {err}", path.display()));
+    let batches = frame.collect().await.unwrap();
+    let options = FormatOptions::default().with_null("");
+    let values = batches[0].columns().iter().map(|column| {
+        ArrayFormatter::try_new(column.as_ref(), &options).unwrap().value(0).to_string()
+    });
+    values.collect()
+}
+
+/// The type that `sniff_csv` finds for each column.
+async fn sniffed_types(session: &Session, path: &Path) -> Vec<(String, String)> {
+    let sql = format!(
+        "SELECT c['name'], c['type'] FROM (SELECT unnest(columns) AS c FROM sniff_csv('{}'))",
+        path.display()
+    );
+    let batches = session.sql(&sql).await.unwrap().collect().await.unwrap();
+    let options = FormatOptions::default();
+    let mut types = Vec::new();
+    for batch in &batches {
+        let column = |index: usize| ArrayFormatter::try_new(batch.column(index), &options).unwrap();
+        let (names, found) = (column(0), column(1));
+        let pair = |row| (names.value(row).to_string(), found.value(row).to_string());
+        types.extend((0..batch.num_rows()).map(pair));
+    }
+    types
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn forms_of_real_files_are_found() {
+    let Some(data) = data() else { return };
+    let session = session();
+    let nasty = data.join("csv_nasty");
+    let examples = nasty.join("csvkit-2.2.0/examples");
+    let daft = nasty.join("daft/src/daft-csv/test");
+    let rust = nasty.join("rust-csv/examples/data");
+    for (path, expected) in [
+        (
+            examples.join("test_utf16_big.csv"),
+            [",", "\"", "\"", "\\n", "0", "", "true", "utf-16-be", "3"],
+        ),
+        (
+            examples.join("test_utf16_little.csv"),
+            [",", "\"", "\"", "\\n", "0", "", "true", "utf-16", "3"],
+        ),
+        (
+            examples.join("test_latin1.csv"),
+            [",", "\"", "\"", "\\n", "0", "", "true", "latin-1", "3"],
+        ),
+        (
+            examples.join("mac_newlines.csv"),
+            [",", "\"", "\"", "\\r", "0", "", "true", "utf-8", "3"],
+        ),
+        (examples.join("sniff_limit.csv"), [";", "\"", "\"", "\\n", "0", "", "true", "utf-8", "3"]),
+        (
+            daft.join("iris_tiny_single_quote.csv"),
+            [",", "'", "'", "\\n", "0", "", "true", "utf-8", "5"],
+        ),
+        (
+            daft.join("iris_tiny_escape.csv"),
+            [",", "\"", "\\", "\\n", "0", "", "true", "utf-8", "5"],
+        ),
+        (
+            daft.join("iris_tiny_comment.csv"),
+            [",", "\"", "\"", "\\n", "0", "#", "true", "utf-8", "5"],
+        ),
+        (
+            daft.join("iris_tiny_bar_delimiter.csv"),
+            ["|", "\"", "\"", "\\n", "0", "", "true", "utf-8", "5"],
+        ),
+        (
+            daft.join("iris_tiny_no_headers.csv"),
+            [",", "\"", "\"", "\\n", "0", "", "false", "utf-8", "5"],
+        ),
+        (rust.join("smallpop-colon.csv"), [":", "\"", "\"", "\\n", "0", "", "true", "utf-8", "4"]),
+        (rust.join("strange.csv"), [";", "\"", "\\", "\\n", "0", "#", "false", "utf-8", "2"]),
+        (
+            data.join("taxi/yellow_2019_18col/yellow_tripdata_sample_2019-01.csv"),
+            [",", "\"", "\"", "\\r\\n", "0", "", "true", "utf-8", "18"],
+        ),
+        (
+            data.join("arcos/arcos-wv-mingo-54059-itemized.tsv"),
+            ["\\t", "\"", "\"", "\\n", "0", "", "true", "utf-8", "42"],
+        ),
+    ] {
+        assert_eq!(sniffed(&session, &path).await, expected, "{}", path.display());
+    }
+    // Names of the JSON beside each file.
+    for json in files_below(&nasty.join("csv-spectrum/json")) {
+        let name = json.file_stem().unwrap().to_str().unwrap();
+        if name == "location_coordinates" {
+            continue;
+        }
+        let csv = nasty.join(format!("csv-spectrum/csvs/{name}.csv"));
+        let bytes = std::fs::read(&json).unwrap();
+        let rows: Vec<serde_json::Map<String, serde_json::Value>> =
+            serde_json::from_slice(&bytes).unwrap();
+        let mut found: Vec<String> =
+            sniffed_types(&session, &csv).await.into_iter().map(|(name, _)| name).collect();
+        found.sort();
+        let mut expected: Vec<String> = rows[0].keys().cloned().collect();
+        expected.sort();
+        assert_eq!(found, expected, "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn types_of_real_files_are_found() {
+    let Some(data) = data() else { return };
+    let session = session();
+    let shipments =
+        sniffed_types(&session, &data.join("arcos/arcos-wv-mingo-54059-itemized.tsv")).await;
+    for (name, expected) in [
+        ("NDC_NO", "VARCHAR"),
+        ("TRANSACTION_DATE", "VARCHAR"),
+        ("STRENGTH", "VARCHAR"),
+        ("DOSAGE_UNIT", "DOUBLE"),
+        ("TRANSACTION_ID", "BIGINT"),
+    ] {
+        let found = shipments.iter().find(|(column, _)| column == name);
+        assert_eq!(found.map(|(_, found)| found.as_str()), Some(expected), "{name}");
+    }
+    // Twelve years of layouts, cut in the middle of a row: commas, no titles, names in the header,
+    // and rows that are wider than the header in some years.
+    let stubs = data.join("taxi/tlc_1kb_stubs");
+    let mut count = 0;
+    for path in files_below(&stubs) {
+        let form = sniffed(&session, &path).await;
+        let file = path.file_name().unwrap().to_str().unwrap();
+        assert_eq!(
+            [&form[0], &form[4], &form[5], &form[6], &form[7]],
+            [",", "0", "", "true", "utf-8"],
+            "{file}"
+        );
+        for (name, found) in sniffed_types(&session, &path).await {
+            let lower = name.to_lowercase();
+            if lower.contains("pickup_datetime") && form[8].parse::<usize>().unwrap() > 1 {
+                assert!(found == "TIMESTAMP" || found == "VARCHAR", "{file}: {name} is {found}");
+            }
+        }
+        count += 1;
+    }
+    assert!(count > 290, "{count}");
+    let wide = sniffed(&session, &stubs.join("yellow_tripdata_2016-07.csv")).await;
+    assert_eq!(wide[8], "19");
 }

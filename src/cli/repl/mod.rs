@@ -21,7 +21,7 @@ use crate::session::{Outcome, Session};
 
 use super::args::RunArgs;
 use super::interrupt::interruptible;
-use super::report::{Script, reported};
+use super::report::{Script, report_rejected, reported};
 use command::{Command, Next};
 use helper::ShellHelper;
 
@@ -200,7 +200,9 @@ impl Shell {
                 };
                 frame.stream().await?.write_to(format, Box::new(io::stdout()), &style).await
             };
+            let rejected = self.session.rejected_rows();
             let result = interruptible(&self.workers, self.timeout, work).await;
+            report_rejected(self.session.rejected_rows() - rejected);
             match result {
                 // A reader such as a pager that went away ends the result, not the shell.
                 Err(err) if err.is_broken_pipe() && err.kind() == ErrorKind::Io => {}

@@ -1,212 +1,429 @@
 //! Fields of one column → an arrow array.
 
-use std::str;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanBuilder, Date32Builder, Decimal128Builder, Float64Builder, Int64Builder,
-    LargeStringBuilder, StringBuilder, StringViewBuilder, TimestampMicrosecondBuilder,
-    new_null_array,
+    Array, ArrayRef, BooleanArray, BooleanBufferBuilder, LargeStringBuilder, NullBufferBuilder,
+    PrimitiveArray, StringBuilder, StringViewArray, make_view, new_null_array,
 };
+use arrow::buffer::{Buffer, ScalarBuffer};
 use arrow::compute::cast_with_options;
-use arrow::compute::kernels::cast_utils::{Parser, parse_decimal, string_to_datetime};
-use arrow::datatypes::{DataType, Date32Type, Decimal128Type, TimeUnit};
-use chrono::Utc;
+use arrow::datatypes::{
+    ArrowPrimitiveType, DataType, Date32Type, Decimal128Type, Decimal256Type, Float32Type,
+    Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, Time64MicrosecondType, TimeUnit,
+    TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
+    TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+};
 
 use super::dialect::Dialect;
-use super::records::Records;
+use super::structure::Index;
+use super::values::{self, DateFormat, NumberStyle};
+use crate::error::{Error, Result};
 
-/// A value that is not of its column's type.
+/// How the values of a table's columns are read; compiled once a scan.
 #[derive(Debug)]
-pub(crate) struct BadValue {
-    /// Its record among the finished ones.
-    pub(crate) record: usize,
-    /// Its text, as far as it can be shown.
-    pub(crate) value: String,
-    /// Whether the trouble is that it is not UTF-8.
-    pub(crate) not_utf8: bool,
+pub(crate) struct Rules {
+    quote: Option<u8>,
+    escape: Option<u8>,
+    null_words: Vec<Vec<u8>>,
+    /// Whether the words mean NULL whatever else they could be, or only where a value would be
+    /// wrong.
+    null_words_first: bool,
+    numbers: NumberStyle,
+    /// The formats of dates and timestamps, by column of the file, where they are not ISO 8601.
+    formats: Vec<Option<DateFormat>>,
 }
 
-/// Converts one column of the finished records.
+impl Rules {
+    /// The rules of a dialect for these columns of a file.
+    ///
+    /// # Errors
+    /// `Config` if a format of dates or timestamps is not valid.
+    pub(crate) fn new(dialect: &Dialect, types: &[&DataType]) -> Result<Self> {
+        let mut formats = Vec::with_capacity(types.len());
+        for (column, data_type) in types.iter().enumerate() {
+            let format = dialect.format_of(column, data_type).map(DateFormat::new).transpose();
+            formats.push(format.map_err(Error::config)?);
+        }
+        Ok(Rules {
+            quote: dialect.quote,
+            escape: dialect.marks().escape,
+            null_words: dialect.null_words.iter().map(|word| word.as_bytes().to_vec()).collect(),
+            null_words_first: dialect.null_words_in_text,
+            numbers: NumberStyle { decimal: dialect.decimal, thousands: dialect.thousands },
+            formats,
+        })
+    }
+
+    fn is_null_word(&self, field: &[u8]) -> bool {
+        self.null_words.iter().any(|word| word == field)
+    }
+}
+
+/// The fields of records that were found in some bytes.
+#[derive(Clone, Copy)]
+pub(crate) struct Fields<'a> {
+    pub(crate) bytes: &'a [u8],
+    pub(crate) index: &'a Index,
+    pub(crate) width: usize,
+    pub(crate) rules: &'a Rules,
+}
+
+impl<'a> Fields<'a> {
+    /// A field as it stands in the file, with its quotes. One that was padded is empty.
+    #[inline]
+    pub(crate) fn raw(&self, record: usize, column: usize) -> &'a [u8] {
+        let last = record * self.width + column;
+        let start = match column {
+            0 => self.index.starts[record] as usize,
+            _ => self.index.ends[last - 1] as usize + 1,
+        };
+        let end = self.index.ends[last] as usize;
+        &self.bytes[start.min(end)..end]
+    }
+
+    /// The text of a field; `scratch` holds it where it is not as it stands in the file.
+    #[inline]
+    pub(crate) fn text<'s>(
+        &self,
+        record: usize,
+        column: usize,
+        scratch: &'s mut Vec<u8>,
+    ) -> &'s [u8]
+    where
+        'a: 's,
+    {
+        let raw = self.raw(record, column);
+        match (self.rules.quote, raw) {
+            (Some(quote), [first, rest @ ..]) if self.index.has_quotes && *first == quote => {
+                unquoted(rest, quote, self.rules.escape, scratch)
+            }
+            _ => raw,
+        }
+    }
+}
+
+/// The text of a quoted field, of which `rest` is what follows the opening quote.
+fn unquoted<'s>(
+    rest: &'s [u8],
+    quote: u8,
+    escape: Option<u8>,
+    scratch: &'s mut Vec<u8>,
+) -> &'s [u8] {
+    let special = |byte: u8| byte == quote || Some(byte) == escape;
+    if let [text @ .., last] = rest
+        && *last == quote
+        && !text.iter().any(|byte| special(*byte))
+    {
+        return text;
+    }
+    scratch.clear();
+    let mut bytes = rest.iter().copied();
+    while let Some(byte) = bytes.next() {
+        if Some(byte) == escape {
+            scratch.extend(bytes.next());
+        } else if byte == quote {
+            match (escape, bytes.next()) {
+                (None, Some(next)) if next == quote => scratch.push(quote),
+                // The closing quote; what a lenient reader finds after it is taken as it stands.
+                (_, next) => {
+                    scratch.extend(next);
+                    scratch.extend(bytes);
+                    break;
+                }
+            }
+        } else {
+            scratch.push(byte);
+        }
+    }
+    scratch
+}
+
+/// The array of a column, and the records whose values are not of its type.
+pub(crate) struct Converted {
+    pub(crate) array: ArrayRef,
+    /// Records in ascending order; they are NULL in the array.
+    pub(crate) bad: Vec<usize>,
+}
+
+/// Converts one column of these records.
 ///
-/// An empty field and, where the dialect says so, a null word is NULL. Types without a parser of
-/// their own go through text and arrow's cast.
-pub(crate) fn column(
-    records: &Records,
+/// An empty field is NULL and so, as the rules say, is a null word. Types without a parser of their
+/// own go through text and arrow's cast.
+pub(crate) fn column<R>(fields: Fields<'_>, records: R, column: usize, to: &DataType) -> Converted
+where
+    R: ExactSizeIterator<Item = usize> + Clone,
+{
+    let reader = Column { fields, column, records };
+    let numbers = &fields.rules.numbers;
+    let plain = numbers.decimal == b'.' && numbers.thousands.is_none();
+    let format = fields.rules.formats.get(column).and_then(Option::as_ref);
+    macro_rules! integer {
+        ($type:ty) => {
+            match plain {
+                true => reader.primitive::<$type>(values::parse_int),
+                false => reader.primitive::<$type>(|field| {
+                    values::parse_i64_styled(field, numbers)?.try_into().ok()
+                }),
+            }
+        };
+    }
+    macro_rules! timestamp {
+        ($type:ty, $unit:expr, $zone:expr) => {
+            match format {
+                None => reader.primitive::<$type>(|field| values::parse_timestamp(field, $unit)),
+                Some(format) => reader
+                    .primitive::<$type>(|field| in_unit(format.parse_timestamp_us(field)?, $unit)),
+            }
+            .with_type(DataType::Timestamp($unit, $zone.clone()))
+        };
+    }
+    match to {
+        DataType::Null => reader.nulls(),
+        DataType::Boolean => reader.booleans(),
+        DataType::Int8 => integer!(Int8Type),
+        DataType::Int16 => integer!(Int16Type),
+        DataType::Int32 => integer!(Int32Type),
+        DataType::Int64 => integer!(Int64Type),
+        DataType::UInt8 => integer!(UInt8Type),
+        DataType::UInt16 => integer!(UInt16Type),
+        DataType::UInt32 => integer!(UInt32Type),
+        DataType::UInt64 => match plain {
+            true => reader.primitive::<UInt64Type>(values::parse_int),
+            false => reader.by_cast(to),
+        },
+        DataType::Float32 => reader.primitive::<Float32Type>(|field| match plain {
+            true => values::parse_f32(field),
+            false => values::parse_f64_styled(field, numbers).map(|value| value as f32),
+        }),
+        DataType::Float64 => match plain {
+            true => reader.primitive::<Float64Type>(values::parse_f64),
+            false => {
+                reader.primitive::<Float64Type>(|field| values::parse_f64_styled(field, numbers))
+            }
+        },
+        DataType::Decimal128(precision, scale) => reader
+            .primitive::<Decimal128Type>(|field| {
+                values::parse_decimal128_styled(field, *precision, *scale, numbers)
+            })
+            .with_type(to.clone()),
+        DataType::Decimal256(precision, scale) if plain => reader
+            .primitive::<Decimal256Type>(|field| {
+                values::parse_decimal256(field, *precision, *scale)
+            })
+            .with_type(to.clone()),
+        DataType::Date32 => match format {
+            None => reader.primitive::<Date32Type>(values::parse_date),
+            Some(format) => reader.primitive::<Date32Type>(|field| format.parse_date(field)),
+        },
+        DataType::Time64(TimeUnit::Microsecond) => {
+            reader.primitive::<Time64MicrosecondType>(values::parse_time_us)
+        }
+        DataType::Timestamp(unit, zone) => match unit {
+            TimeUnit::Second => timestamp!(TimestampSecondType, TimeUnit::Second, zone),
+            TimeUnit::Millisecond => {
+                timestamp!(TimestampMillisecondType, TimeUnit::Millisecond, zone)
+            }
+            TimeUnit::Microsecond => {
+                timestamp!(TimestampMicrosecondType, TimeUnit::Microsecond, zone)
+            }
+            TimeUnit::Nanosecond => timestamp!(TimestampNanosecondType, TimeUnit::Nanosecond, zone),
+        },
+        DataType::Utf8View => reader.views(),
+        DataType::Utf8 => {
+            let mut builder = StringBuilder::new();
+            let bad = reader.texts(|text| builder.append_option(text));
+            Converted { array: Arc::new(builder.finish()), bad }
+        }
+        DataType::LargeUtf8 => {
+            let mut builder = LargeStringBuilder::new();
+            let bad = reader.texts(|text| builder.append_option(text));
+            Converted { array: Arc::new(builder.finish()), bad }
+        }
+        other => reader.by_cast(other),
+    }
+}
+
+impl Converted {
+    /// The same values as another type of the same representation.
+    fn with_type(self, data_type: DataType) -> Self {
+        let data = self.array.to_data().into_builder().data_type(data_type);
+        let data = data.build().expect("types of one representation");
+        Converted { array: arrow::array::make_array(data), bad: self.bad }
+    }
+}
+
+/// Microseconds as a number of another unit, rounded down; `None` if it is too large for one.
+fn in_unit(microseconds: i64, unit: TimeUnit) -> Option<i64> {
+    match unit {
+        TimeUnit::Second => Some(microseconds.div_euclid(1_000_000)),
+        TimeUnit::Millisecond => Some(microseconds.div_euclid(1000)),
+        TimeUnit::Microsecond => Some(microseconds),
+        TimeUnit::Nanosecond => microseconds.checked_mul(1000),
+    }
+}
+
+struct Column<'a, R> {
+    fields: Fields<'a>,
     column: usize,
-    data_type: &DataType,
-    dialect: &Dialect,
-) -> Result<ArrayRef, BadValue> {
-    let count = records.len();
-    // Each arm: for every record, NULL or the parsed value or an error.
-    macro_rules! build {
-        ($builder:expr, $parse:expr) => {{
-            let mut builder = $builder;
-            for record in 0..count {
-                let field = records.field(record, column);
-                if field.is_empty() {
-                    builder.append_null();
-                } else if let Some(value) = $parse(field) {
-                    builder.append_value(value);
-                } else if is_null_word(field, dialect) {
-                    builder.append_null();
-                } else {
-                    return Err(bad_value(record, field));
+    records: R,
+}
+
+impl<R: ExactSizeIterator<Item = usize> + Clone> Column<'_, R> {
+    /// Calls `value` with the text of each field that is not NULL, `null` for the others.
+    ///
+    /// `value` says whether the field has the column's type. Gives the records where it has not,
+    /// for which `null` has been called as well.
+    #[inline]
+    fn each<S>(
+        &self,
+        state: &mut S,
+        mut value: impl FnMut(&mut S, &[u8]) -> bool,
+        mut null: impl FnMut(&mut S),
+    ) -> Vec<usize> {
+        let rules = self.fields.rules;
+        let mut scratch = Vec::new();
+        let mut bad = Vec::new();
+        for record in self.records.clone() {
+            let field = self.fields.text(record, self.column, &mut scratch);
+            if field.is_empty() || (rules.null_words_first && rules.is_null_word(field)) {
+                null(state);
+            } else if !value(state, field) {
+                null(state);
+                if rules.null_words_first || !rules.is_null_word(field) {
+                    bad.push(record);
                 }
             }
-            Ok(Arc::new(builder.finish()))
-        }};
+        }
+        bad
     }
-    macro_rules! build_text {
-        ($builder:expr) => {{
-            let mut builder = $builder;
-            for record in 0..count {
-                let field = records.field(record, column);
-                if field.is_empty() || (dialect.null_words_in_text && is_null_word(field, dialect))
-                {
-                    builder.append_null();
-                } else {
-                    match str::from_utf8(field) {
-                        Ok(text) => builder.append_value(text),
-                        Err(_) => return Err(bad_value(record, field)),
-                    }
+
+    fn nulls(&self) -> Converted {
+        let bad = self.each(&mut (), |_, _| false, |_| {});
+        Converted { array: new_null_array(&DataType::Null, self.records.len()), bad }
+    }
+
+    fn booleans(&self) -> Converted {
+        let count = self.records.len();
+        let mut state = (BooleanBufferBuilder::new(count), NullBufferBuilder::new(count));
+        let bad = self.each(
+            &mut state,
+            |(bits, nulls), field| match values::parse_bool(field) {
+                Some(value) => {
+                    bits.append(value);
+                    nulls.append_non_null();
+                    true
                 }
-            }
-            Ok(Arc::new(builder.finish()))
-        }};
+                None => false,
+            },
+            |(bits, nulls)| {
+                bits.append(false);
+                nulls.append_null();
+            },
+        );
+        let (mut bits, mut nulls) = state;
+        Converted { array: Arc::new(BooleanArray::new(bits.finish(), nulls.finish())), bad }
     }
-    match data_type {
-        DataType::Null => Ok(new_null_array(&DataType::Null, count)),
-        DataType::Boolean => build!(BooleanBuilder::with_capacity(count), parse_bool),
-        DataType::Int64 => build!(Int64Builder::with_capacity(count), parse_i64),
-        DataType::Float64 => build!(Float64Builder::with_capacity(count), parse_f64),
-        DataType::Date32 => build!(Date32Builder::with_capacity(count), parse_date),
-        DataType::Timestamp(TimeUnit::Microsecond, zone) => build!(
-            TimestampMicrosecondBuilder::with_capacity(count).with_timezone_opt(zone.clone()),
-            parse_timestamp_us
-        ),
-        DataType::Decimal128(precision, scale) => build!(
-            Decimal128Builder::with_capacity(count).with_data_type(data_type.clone()),
-            |field| {
-                let text = str::from_utf8(field).ok()?;
-                parse_decimal::<Decimal128Type>(text, *precision, *scale).ok()
-            }
-        ),
-        DataType::Utf8View => build_text!(StringViewBuilder::with_capacity(count)),
-        DataType::Utf8 => build_text!(StringBuilder::new()),
-        DataType::LargeUtf8 => build_text!(LargeStringBuilder::new()),
-        other => {
-            let text: ArrayRef = self::column(
-                records,
-                column,
-                &DataType::Utf8View,
-                &Dialect { null_words_in_text: true, ..dialect.clone() },
-            )?;
-            let options = arrow::compute::CastOptions { safe: true, ..Default::default() };
-            let cast = cast_with_options(&text, other, &options)
-                .unwrap_or_else(|_| new_null_array(other, count));
-            // A cast that cannot convert a value gives NULL; find the first that was not one.
-            match (0..count).find(|record| cast.is_null(*record) && text.is_valid(*record)) {
-                Some(record) => Err(bad_value(record, records.field(record, column))),
-                None => Ok(cast),
+
+    #[inline]
+    fn primitive<T: ArrowPrimitiveType>(
+        &self,
+        parse: impl Fn(&[u8]) -> Option<T::Native>,
+    ) -> Converted {
+        let count = self.records.len();
+        let mut state = (Vec::<T::Native>::with_capacity(count), NullBufferBuilder::new(count));
+        let bad = self.each(
+            &mut state,
+            |(values, nulls), field| match parse(field) {
+                Some(value) => {
+                    values.push(value);
+                    nulls.append_non_null();
+                    true
+                }
+                None => false,
+            },
+            |(values, nulls)| {
+                values.push(T::Native::default());
+                nulls.append_null();
+            },
+        );
+        let (values, mut nulls) = state;
+        let array = PrimitiveArray::<T>::new(ScalarBuffer::from(values), nulls.finish());
+        Converted { array: Arc::new(array), bad }
+    }
+
+    /// Calls `append` with every text, `None` where it is NULL or not UTF-8.
+    fn texts(&self, mut append: impl FnMut(Option<&str>)) -> Vec<usize> {
+        self.each(
+            &mut append,
+            |append, field| match std::str::from_utf8(field) {
+                Ok(text) => {
+                    append(Some(text));
+                    true
+                }
+                Err(_) => false,
+            },
+            |append| append(None),
+        )
+    }
+
+    /// Texts of up to twelve bytes in their views, longer ones in one buffer of the array.
+    fn views(&self) -> Converted {
+        let count = self.records.len();
+        let ascii = !self.fields.index.has_non_ascii;
+        let mut state =
+            (Vec::<u128>::with_capacity(count), Vec::<u8>::new(), NullBufferBuilder::new(count));
+        let bad = self.each(
+            &mut state,
+            |(views, long, nulls), field| {
+                if !ascii && std::str::from_utf8(field).is_err() {
+                    return false;
+                }
+                // Records of a piece are shorter than 4 GiB together.
+                views.push(make_view(field, 0, long.len() as u32));
+                if field.len() > 12 {
+                    long.extend_from_slice(field);
+                }
+                nulls.append_non_null();
+                true
+            },
+            |(views, _, nulls)| {
+                views.push(0);
+                nulls.append_null();
+            },
+        );
+        let (views, long, mut nulls) = state;
+        let buffers = if long.is_empty() { vec![] } else { vec![Buffer::from_vec(long)] };
+        // SAFETY: every view was made of a text that is UTF-8, as all bytes are ASCII or by the
+        // check above, and those of more than twelve bytes point to their copy in buffer 0.
+        let array = unsafe {
+            StringViewArray::new_unchecked(ScalarBuffer::from(views), buffers, nulls.finish())
+        };
+        Converted { array: Arc::new(array), bad }
+    }
+
+    fn by_cast(&self, to: &DataType) -> Converted {
+        let mut builder = StringBuilder::new();
+        let mut bad = self.texts(|text| builder.append_option(text));
+        let texts: ArrayRef = Arc::new(builder.finish());
+        let options = arrow::compute::CastOptions { safe: true, ..Default::default() };
+        let array = cast_with_options(&texts, to, &options)
+            .unwrap_or_else(|_| new_null_array(to, texts.len()));
+        // A cast that cannot convert a value gives NULL.
+        let mut scratch = Vec::new();
+        for (row, record) in self.records.clone().enumerate() {
+            let lost = array.is_null(row) && texts.is_valid(row);
+            if lost
+                && !self.fields.rules.is_null_word(self.fields.text(
+                    record,
+                    self.column,
+                    &mut scratch,
+                ))
+            {
+                bad.push(record);
             }
         }
-    }
-}
-
-fn is_null_word(field: &[u8], dialect: &Dialect) -> bool {
-    dialect.null_words.iter().any(|word| word.as_bytes() == field)
-}
-
-fn bad_value(record: usize, field: &[u8]) -> BadValue {
-    const SHOWN_CHARS: usize = 60;
-    let text = String::from_utf8_lossy(field);
-    let mut value: String = text.chars().take(SHOWN_CHARS).collect();
-    if value.len() < text.len() {
-        value.push('…');
-    }
-    BadValue { record, value, not_utf8: str::from_utf8(field).is_err() }
-}
-
-/// `true` or `false` in any case.
-pub(crate) fn parse_bool(field: &[u8]) -> Option<bool> {
-    if field.eq_ignore_ascii_case(b"true") {
-        Some(true)
-    } else if field.eq_ignore_ascii_case(b"false") {
-        Some(false)
-    } else {
-        None
-    }
-}
-
-/// Decimal digits with an optional sign, within 64 bits.
-pub(crate) fn parse_i64(field: &[u8]) -> Option<i64> {
-    let (negative, digits) = match field {
-        [b'-', digits @ ..] => (true, digits),
-        [b'+', digits @ ..] => (false, digits),
-        digits => (false, digits),
-    };
-    if digits.is_empty() {
-        return None;
-    }
-    let mut value: i64 = 0;
-    for byte in digits {
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 {
-            return None;
-        }
-        let digit = i64::from(digit);
-        value = value.checked_mul(10)?;
-        value = if negative { value.checked_sub(digit)? } else { value.checked_add(digit)? };
-    }
-    Some(value)
-}
-
-/// A decimal number, rounded to the nearest double, or `NaN`, `inf`, `infinity`.
-pub(crate) fn parse_f64(field: &[u8]) -> Option<f64> {
-    str::from_utf8(field).ok()?.parse().ok()
-}
-
-/// `YYYY-MM-DD`; days since 1970-01-01.
-pub(crate) fn parse_date(field: &[u8]) -> Option<i32> {
-    Date32Type::parse(str::from_utf8(field).ok()?)
-}
-
-/// `YYYY-MM-DD HH:MM:SS[.fraction][zone]`; microseconds since 1970-01-01, in UTC when a zone is
-/// given.
-pub(crate) fn parse_timestamp_us(field: &[u8]) -> Option<i64> {
-    let text = str::from_utf8(field).ok()?;
-    string_to_datetime(&Utc, text).ok().map(|time| time.timestamp_micros())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn integers_at_their_ends() {
-        assert_eq!(parse_i64(b"9223372036854775807"), Some(i64::MAX));
-        assert_eq!(parse_i64(b"-9223372036854775808"), Some(i64::MIN));
-        assert_eq!(parse_i64(b"9223372036854775808"), None);
-        assert_eq!(parse_i64(b"+7"), Some(7));
-        for bad in [&b""[..], b"-", b"1.0", b" 1", b"1 ", b"0x1"] {
-            assert_eq!(parse_i64(bad), None, "{bad:?}");
-        }
-    }
-
-    #[test]
-    fn numbers_as_the_taxi_files_write_them() {
-        assert_eq!(parse_f64(b".50"), Some(0.5));
-        assert_eq!(parse_f64(b"-73.993896484375"), Some(-73.993896484375));
-        assert_eq!(parse_f64(b"1.2107999999999999"), Some(1.2107999999999999));
-        assert_eq!(parse_f64(b"1,5"), None);
-    }
-
-    #[test]
-    fn dates_and_timestamps() {
-        assert_eq!(parse_date(b"1970-01-02"), Some(1));
-        assert_eq!(parse_timestamp_us(b"1970-01-01 00:00:01.5"), Some(1_500_000));
-        assert_eq!(parse_timestamp_us(b"1970-01-01T01:00:00+01:00"), Some(0));
-        assert_eq!(parse_timestamp_us(b"3/1/16 0:07"), None);
+        bad.sort_unstable();
+        Converted { array, bad }
     }
 }

@@ -21,9 +21,9 @@ use datafusion::physical_expr::LexRequirement;
 use datafusion::physical_plan::ExecutionPlan;
 use object_store::{ObjectMeta, ObjectStore};
 
-use super::bytes::Sample;
 use super::dialect::Dialect;
 use super::options::CsvOptions;
+use super::sniff::sniff_files;
 use super::source::CsvSource;
 
 /// CSV files of one dialect, and DataFusion's writer.
@@ -39,7 +39,7 @@ impl CsvFormat {
     pub(crate) fn new(dialect: Dialect, options: CsvOptions) -> Self {
         let sink = CsvSinkFormat::default()
             .with_delimiter(dialect.delimiter)
-            .with_quote(dialect.quote)
+            .with_quote(dialect.quote.unwrap_or(b'"'))
             .with_escape(dialect.escape)
             .with_has_header(dialect.header)
             .with_file_compression_type(dialect.compression);
@@ -67,9 +67,8 @@ impl FileFormat for CsvFormat {
         store: &Arc<dyn ObjectStore>,
         objects: &[ObjectMeta],
     ) -> Result<SchemaRef> {
-        let (_, schema) =
-            sniff_files(store, objects, &self.options, self.dialect.compression).await?;
-        Ok(schema)
+        let sniffed = sniff_files(store, objects, &self.options, self.dialect.compression).await?;
+        Ok(sniffed.schema)
     }
 
     async fn infer_stats(
@@ -109,37 +108,6 @@ impl FileFormat for CsvFormat {
     fn file_source(&self, table_schema: TableSchema) -> Arc<dyn FileSource> {
         Arc::new(CsvSource::new(table_schema, Arc::clone(&self.dialect)))
     }
-}
-
-/// How many of a table's files are sampled; the others' headers are checked when they are read.
-const SAMPLED_FILES: usize = 8;
-
-/// Samples files spread over a list and settles their dialect and schema.
-///
-/// # Errors
-/// Those of [`super::sniff()`], and `Io` if a file cannot be read.
-pub(crate) async fn sniff_files(
-    store: &Arc<dyn ObjectStore>,
-    objects: &[ObjectMeta],
-    options: &CsvOptions,
-    compression: FileCompressionType,
-) -> Result<(Dialect, SchemaRef)> {
-    let step = objects.len().div_ceil(SAMPLED_FILES).max(1);
-    let mut samples = Vec::new();
-    for object in objects.iter().filter(|object| object.size > 0).step_by(step) {
-        let sample =
-            Sample::read(store.as_ref(), &object.location, object.size, compression).await?;
-        samples.push((crate::scan::shown_path(&object.location), sample));
-    }
-    if samples.is_empty() {
-        let path = objects.first().map(|object| crate::scan::shown_path(&object.location));
-        return Err(crate::error::Error::input(format!(
-            "\"{}\" is empty: it has no header and no rows",
-            path.unwrap_or_default()
-        ))
-        .into());
-    }
-    Ok(super::sniff(&samples, options, compression)?)
 }
 
 /// Makes the CSV format for `STORED AS CSV` and `COPY … TO`; `tsv` differs in its delimiter.
@@ -187,7 +155,7 @@ impl FileFormatFactory for CsvFormatFactory {
         let sink = CsvSinkFactory::new().create(state, &sink_options)?;
         let dialect = Dialect {
             delimiter: options.delimiter.unwrap_or(self.delimiter),
-            compression: options.compression.unwrap_or(FileCompressionType::UNCOMPRESSED),
+            compression: options.files.compression.unwrap_or(FileCompressionType::UNCOMPRESSED),
             ..Default::default()
         };
         Ok(Arc::new(CsvFormat { dialect: Arc::new(dialect), options, sink }))

@@ -2,12 +2,15 @@
 //!
 //! ```text
 //! options ── what the user said            dialect ── what is true of this file
-//!                    └──────── sniff ────────┘  (samples spread over the file)
-//! source  ── DataFusion's side: one reader a partition, projection, metrics
-//!   bytes ── the file, or its decompressed form, in large pieces
-//!   records ── csv_core's state machine: where fields and records end
-//!   convert ── fields of the wanted columns → arrow arrays
-//!   boundary ── where a partition's first record begins, and the proof that its neighbour agrees
+//!                    └──────── sniff ────────┘  (samples spread over the files)
+//! encoding ── bytes of other encodings → UTF-8
+//! source  ── DataFusion's side: parts of files, projection, filters, metrics
+//!   scan  ── one reader: the records that begin in one part of a file → record batches
+//!     input     ── the bytes: read at any place, or decoded from front to end by compressed and
+//!                  encoding
+//!     cuts      ── where records begin after the places at which the file is cut
+//!     structure ── where fields and records end, 64 bytes at a time
+//!     convert   ── fields of the wanted columns → arrow arrays, with values for each value
 //! format  ── DataFusion's `FileFormat`, which makes a source for a table and writes CSV
 //! ```
 //!
@@ -19,18 +22,27 @@
 //! is not of its column's type, a quoted field that never ends and text that is not UTF-8 are
 //! errors of kind `Input` that give the path, the line and the column.
 
-mod boundary;
-mod bytes;
+mod compressed;
 mod convert;
+mod cuts;
 mod dialect;
+mod encoding;
 mod format;
+mod input;
+mod lines;
 mod options;
-mod records;
+mod rejects;
+mod sample;
+mod scan;
 mod sniff;
 mod source;
+mod structure;
+mod values;
 
-pub(crate) use bytes::Sample;
-pub(crate) use format::sniff_files;
+pub(crate) use dialect::Dialect;
 pub(crate) use format::{CsvFormat, CsvFormatFactory};
 pub use options::CsvOptions;
-pub(crate) use sniff::sniff;
+pub(crate) use options::{Rejects, Types};
+pub(crate) use rejects::{RejectedRecords, RejectsTable};
+pub(crate) use sample::Sample;
+pub(crate) use sniff::{Sniffed, column_place, sniff_files};

@@ -9,6 +9,7 @@ use super::exact::{at, idents, keep_case, last_ident, one_spelling, same, set_ex
 use super::tables::{Column, Columns};
 use super::{Relation, Resolver, Scope};
 use crate::error::{Error, Result};
+use crate::scan::TableCall;
 use crate::scan::files::looks_like_path;
 
 impl Resolver {
@@ -115,8 +116,12 @@ impl Resolver {
                 let written = idents(name)
                     .and_then(|parts| parts.last().map(|part| part.value.clone()))
                     .unwrap_or_default();
-                if alias.is_none() && name.0.len() == 1 && looks_like_path(&written) {
-                    *alias = self.stem_alias(&written);
+                if alias.is_none() && name.0.len() == 1 {
+                    *alias = match TableCall::parse(&written) {
+                        Some(call) => self.stem_alias(call.alias()),
+                        None if looks_like_path(&written) => self.stem_alias(&written),
+                        None => None,
+                    };
                 }
                 self.add_relation(Some(written), columns, alias)
             }

@@ -7,12 +7,13 @@
 //! name that matches nothing is left for DataFusion to report, or to understand (some words that
 //! look like names are not).
 //!
-//! The walk also
+//! Before that, calls such as `read_csv('a.csv')` become tables (`calls`). The walk also
 //! - names expressions by their text (`avg(total_amount)`), as DataFusion's own names repeat the
 //!   path of a file;
 //! - gives a file that is read without an alias its stem as one (`'data/taxi.csv'` → `taxi`);
 //! - refuses `TABLESAMPLE`, which DataFusion would silently ignore.
 
+mod calls;
 mod exact;
 mod expr;
 mod from;
@@ -33,9 +34,10 @@ use tables::{Column, Columns, Tables};
 /// Makes every name of the statement exact.
 ///
 /// # Errors
-/// `Query` with a position for ambiguous names, unknown tables and `TABLESAMPLE`; the errors of
-/// opening a file that is read as a table.
+/// `Query` with a position for ambiguous names, unknown tables and `TABLESAMPLE`; `Query` or
+/// `Config` for wrong calls of table functions; the errors of opening a file that is read as a table.
 pub(crate) async fn resolve(state: &SessionState, statement: &mut Statement) -> Result<()> {
+    calls::replace(state, statement)?;
     let tables = Tables::load(state, statement).await?;
     Resolver { tables, ctes: Vec::new(), scopes: Vec::new() }.statement(statement)
 }

@@ -1,0 +1,717 @@
+//! One reader: a file, or the records that begin in one part of it → record batches.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use arrow::array::{Array, ArrayRef, BooleanArray, cast::AsArray};
+use arrow::compute::{filter, prep_null_mask_filter};
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::physical_plan::PhysicalExpr;
+use datafusion::physical_plan::metrics::Count;
+use object_store::{ObjectMeta, ObjectStore};
+
+use super::convert::{self, Converted, Fields, Rules};
+use super::cuts::FileCuts;
+use super::dialect::Dialect;
+use super::encoding::BYTE_ORDER_MARK;
+use super::input::{Input, Piece};
+use super::lines::line_numbers;
+use super::rejects::Rejected;
+use super::sniff::{header_names, same_names};
+use super::source::type_name;
+use super::structure::{self, Index, Irregularity, Marks, Skip, Stop};
+use crate::error::Error;
+
+/// How much is read beyond a piece, for the end of its last record.
+const BEYOND_BYTES: usize = 16 << 10;
+
+/// How many characters of a wrong value a message shows.
+const SHOWN_CHARS: usize = 60;
+/// How many characters of a record that is left out are kept.
+const REJECTED_CHARS: usize = 500;
+
+/// What all readers of a partition have in common.
+pub(crate) struct Reading {
+    pub(crate) store: Arc<dyn ObjectStore>,
+    pub(crate) dialect: Arc<Dialect>,
+    pub(crate) marks: Marks,
+    pub(crate) rules: Rules,
+    pub(crate) file_schema: SchemaRef,
+    /// Indices of the wanted columns in `file_schema`.
+    pub(crate) columns: Vec<usize>,
+    /// Schema of the wanted columns.
+    pub(crate) schema: SchemaRef,
+    pub(crate) predicate: Option<Predicate>,
+    pub(crate) batch_size: usize,
+    /// Threads that decompress one file.
+    pub(crate) decode_threads: usize,
+    pub(crate) bytes_scanned: Count,
+    pub(crate) rows_filtered: Count,
+    pub(crate) rows_rejected: Count,
+}
+
+/// Which rows are wanted.
+pub(crate) struct Predicate {
+    /// A condition over `schema`.
+    pub(crate) expr: Arc<dyn PhysicalExpr>,
+    /// Indices of its columns in the file.
+    pub(crate) columns: Vec<usize>,
+    pub(crate) schema: SchemaRef,
+}
+
+/// The reading of one file, or of the records that begin in one part of it.
+pub(crate) struct Scan {
+    reading: Arc<Reading>,
+    meta: ObjectMeta,
+    cuts: Arc<FileCuts>,
+    input: Input,
+    /// Records that begin in this range of bytes are ours.
+    part: Range<u64>,
+    /// Whether it is certain that a record begins where ours are said to begin.
+    certain: bool,
+    /// Where our first record is said to begin.
+    guess: u64,
+    /// Where the next piece begins, which is at a record.
+    position: u64,
+    /// No piece follows.
+    finished: bool,
+    piece: Piece,
+    /// The records of the piece.
+    index: Index,
+    /// The first of them that is not in a batch yet.
+    next_record: usize,
+}
+
+/// What became of some records.
+enum Outcome {
+    /// Their rows, as far as they are wanted.
+    Batch(RecordBatch),
+    /// Values that are not of their column's type: the first such column, and the records. The
+    /// rows of the others are there if such records are to be left out.
+    BadValues(Vec<(usize, usize)>, Option<RecordBatch>),
+}
+
+/// Records of a piece, in ascending order.
+enum Records {
+    All(Range<usize>),
+    Some(Vec<usize>),
+}
+
+impl Scan {
+    /// Opens a file and stands at the first record that is ours.
+    pub(crate) async fn open(
+        reading: Arc<Reading>,
+        cuts: Arc<FileCuts>,
+        file: PartitionedFile,
+    ) -> Result<Self> {
+        let part = match &file.range {
+            Some(range) => range.start.max(0) as u64..range.end.max(0) as u64,
+            None => 0..u64::MAX,
+        };
+        let meta = file.object_meta;
+        let input =
+            Input::open(&reading.store, &meta, &reading.dialect, &cuts, reading.decode_threads)
+                .await?;
+        let mut scan = Scan {
+            certain: part.start == 0,
+            position: part.start,
+            guess: part.start,
+            part,
+            reading,
+            meta,
+            cuts,
+            input,
+            finished: false,
+            piece: Piece::default(),
+            index: Index::default(),
+            next_record: 0,
+        };
+        match scan.certain {
+            true => scan.read_header().await?,
+            false => scan.guess_start().await?,
+        }
+        Ok(scan)
+    }
+
+    /// The next rows; `None` when there are no more.
+    pub(crate) async fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
+        loop {
+            let records = self.next_record..self.index.starts.len();
+            if records.is_empty() {
+                if self.finished {
+                    match self.is_certain().await? {
+                        true => return Ok(None),
+                        false => continue,
+                    }
+                }
+                self.next_piece().await?;
+                // A filter may leave nothing of many pieces.
+                tokio::task::consume_budget().await;
+                continue;
+            }
+            let records = records.start..records.end.min(records.start + self.reading.batch_size);
+            let outcome = self.convert(records.clone());
+            if !self.is_certain().await? {
+                continue;
+            }
+            self.next_record = records.end;
+            let batch = match outcome? {
+                Outcome::Batch(batch) => batch,
+                Outcome::BadValues(bad, Some(batch)) => {
+                    for (record, column) in bad {
+                        self.reject_value(record, column);
+                    }
+                    batch
+                }
+                Outcome::BadValues(bad, None) => {
+                    let (record, column) = bad[0];
+                    return Err(self.bad_value(record, column).await);
+                }
+            };
+            if batch.num_rows() > 0 {
+                return Ok(Some(batch));
+            }
+        }
+    }
+
+    /// Moves past the names at the beginning of the file and checks them.
+    async fn read_header(&mut self) -> Result<()> {
+        self.position = self.after_preamble().await?;
+        if self.reading.dialect.header
+            && let Some((names, next)) = self.read_names().await?
+        {
+            self.position = next;
+            if self.reading.dialect.checks_names {
+                self.check_names(&names)?;
+            }
+        }
+        self.reading.bytes_scanned.add(self.position as usize);
+        Ok(())
+    }
+
+    fn check_names(&self, names: &[Vec<u8>]) -> Result<()> {
+        let fields = self.reading.file_schema.fields();
+        let columns: Vec<String> = fields.iter().map(|field| field.name().clone()).collect();
+        let names: Vec<&[u8]> = names.iter().map(Vec::as_slice).collect();
+        let names = header_names(&names, columns.len());
+        Ok(same_names("the table", &columns, &self.path(), &names)?)
+    }
+
+    /// The fields of the first record, at `position`, and where the next one begins; `None` if
+    /// there is none.
+    async fn read_names(&mut self) -> Result<Option<(Vec<Vec<u8>>, u64)>> {
+        let marks = self.reading.marks;
+        loop {
+            self.load(self.piece_bytes()).await?;
+            let from = (self.position - self.piece.base) as usize;
+            let (bytes, at_end) = (&self.piece.bytes, self.piece.at_end);
+            let mut index = Index::default();
+            // A record begins below the limit unless there is none; it does not have to be the
+            // first line, as comments and empty lines are none.
+            let first =
+                match structure::find(bytes, from, bytes.len(), at_end, 1, &marks, &mut index) {
+                    _ if !index.starts.is_empty() => index.starts[0] as usize,
+                    Stop::Irregular { from, .. } => from,
+                    Stop::Done { .. } if at_end => return Ok(None),
+                    Stop::More { from } => from,
+                    Stop::Done { next } => next,
+                };
+            if let Some((fields, next)) = self.one_record(first) {
+                return Ok(Some((fields, self.piece.base + next as u64)));
+            }
+            self.lengthen(first).await?;
+        }
+    }
+
+    /// The fields of the record at this offset of the piece, and where the next one begins; `None`
+    /// if the piece does not hold all of it.
+    fn one_record(&self, from: usize) -> Option<(Vec<Vec<u8>>, usize)> {
+        let Piece { bytes, at_end, .. } = &self.piece;
+        let mut index = Index::default();
+        let next = structure::find_one(bytes, from, *at_end, &self.reading.marks, &mut index)?;
+        let width = index.ends.len();
+        let fields = Fields { bytes, index: &index, width, rules: &self.reading.rules };
+        let mut scratch = Vec::new();
+        let fields = (0..width).map(|field| fields.text(0, field, &mut scratch).to_vec()).collect();
+        Some((fields, next))
+    }
+
+    /// Where the first line that is read begins: after a byte order mark and skipped lines.
+    async fn after_preamble(&mut self) -> Result<u64> {
+        let mut piece = std::mem::take(&mut self.piece);
+        let mut count = self.piece_bytes();
+        let start = loop {
+            self.input.load(&mut piece, 0, count).await?;
+            let mut start = match piece.bytes.starts_with(BYTE_ORDER_MARK) {
+                true => BYTE_ORDER_MARK.len(),
+                false => 0,
+            };
+            let lines = self.reading.dialect.skip_lines;
+            let skipped = (0..lines).try_for_each(|_| {
+                start += line_len(&piece.bytes[start..])?;
+                Some(())
+            });
+            if skipped.is_some() {
+                break start;
+            }
+            if piece.at_end {
+                break piece.bytes.len();
+            }
+            count *= 2;
+        };
+        self.piece = piece;
+        Ok(start as u64)
+    }
+
+    /// Takes the likeliest place for the beginning of our first record.
+    async fn guess_start(&mut self) -> Result<()> {
+        // A record that begins at the cut follows a line end before it.
+        self.position = self.part.start - 1;
+        let count = (self.part.end - self.position).min(self.piece_bytes() as u64) as usize;
+        self.load(count + BEYOND_BYTES).await?;
+        match structure::guess_start(&self.piece.bytes, &self.reading.marks) {
+            Some(offset) => self.position += offset as u64,
+            None => {
+                self.position = self.true_start(self.part.start).await?;
+                self.certain = true;
+            }
+        }
+        self.guess = self.position;
+        Ok(())
+    }
+
+    /// Makes sure that our first record is one. `false` if it was not: then reading begins anew
+    /// where it does begin, and what was made of the piece is void.
+    async fn is_certain(&mut self) -> Result<bool> {
+        if self.certain {
+            return Ok(true);
+        }
+        let start = self.true_start(self.part.start).await?;
+        self.certain = true;
+        if start == self.guess {
+            self.note_end();
+            return Ok(true);
+        }
+        self.index.clear();
+        self.next_record = 0;
+        self.position = start;
+        self.finished = start >= self.part.end;
+        self.note_end();
+        Ok(false)
+    }
+
+    /// Tells the reader of the next part where its records begin, once that is certain.
+    fn note_end(&self) {
+        if self.finished && self.certain {
+            self.cuts.know(self.part.end, self.position);
+        }
+    }
+
+    /// Where the first record at or after a cut begins: as another reader has found, or by looking
+    /// at everything from the last known place on.
+    async fn true_start(&mut self, cut: u64) -> Result<u64> {
+        if let Some(start) = self.cuts.start(cut) {
+            return Ok(start);
+        }
+        let mut position = match self.cuts.last_before(cut) {
+            Some((_, start)) => start,
+            None => {
+                let piece = std::mem::take(&mut self.piece);
+                let start = self.after_preamble().await?;
+                self.piece = piece;
+                start
+            }
+        };
+        let mut piece = Piece::default();
+        let mut count = self.piece_bytes();
+        while position < cut {
+            self.input.load(&mut piece, position, count).await?;
+            let limit = (cut - position).min(piece.bytes.len() as u64) as usize;
+            let Piece { bytes, at_end, .. } = &piece;
+            match structure::skip(bytes, 0, limit, *at_end, &self.reading.marks) {
+                Skip::Done { next } => {
+                    position += next as u64;
+                    if *at_end && next == bytes.len() {
+                        break;
+                    }
+                    count = self.piece_bytes();
+                }
+                Skip::More { from: 0 } if bytes.len() > self.reading.dialect.max_record_bytes => {
+                    return Err(self.too_long(position).await);
+                }
+                Skip::More { from: 0 } => count *= 2,
+                Skip::More { from } => position += from as u64,
+            }
+        }
+        self.cuts.know(cut, position);
+        Ok(position)
+    }
+
+    /// Makes the piece hold at least `count` bytes from `position` on, or all there are.
+    async fn load(&mut self, count: usize) -> Result<()> {
+        let wanted = self.position + count as u64;
+        let from = match self.piece.base <= self.position && wanted <= self.piece.end() {
+            true => self.piece.base,
+            false => self.position,
+        };
+        let count = (wanted - from) as usize;
+        self.input.load(&mut self.piece, from, count).await
+    }
+
+    /// Adds to the piece, whose last record begins at `from` and is not all there.
+    async fn lengthen(&mut self, from: usize) -> Result<()> {
+        let held = self.piece.bytes.len();
+        if held - from > self.reading.dialect.max_record_bytes {
+            return Err(self.too_long(self.piece.base + from as u64).await);
+        }
+        let count = held + (held - from).max(BEYOND_BYTES);
+        let base = self.piece.base;
+        self.input.load(&mut self.piece, base, count).await
+    }
+
+    /// Finds the records of the next piece.
+    async fn next_piece(&mut self) -> Result<()> {
+        self.index.clear();
+        self.next_record = 0;
+        if self.position >= self.part.end {
+            self.finished = true;
+            self.note_end();
+            return Ok(());
+        }
+        let first = self.position;
+        let limit = self.part.end.min(first.saturating_add(self.piece_bytes() as u64));
+        self.load((limit - first) as usize + BEYOND_BYTES).await?;
+        let width = self.reading.file_schema.fields().len();
+        let mut from = (first - self.piece.base) as usize;
+        loop {
+            let Piece { bytes, at_end, base } = &self.piece;
+            let below = (limit - base).min(bytes.len() as u64) as usize;
+            let marks = &self.reading.marks;
+            match structure::find(bytes, from, below, *at_end, width, marks, &mut self.index) {
+                Stop::Done { next } => {
+                    self.position = self.piece.base + next as u64;
+                    break;
+                }
+                // What there is becomes rows first; the next piece begins with this record.
+                Stop::More { from } if !self.index.starts.is_empty() => {
+                    self.position = self.piece.base + from as u64;
+                    break;
+                }
+                Stop::More { from: open } => {
+                    self.lengthen(open).await?;
+                    from = open;
+                }
+                Stop::Irregular { from: record, why, next } => {
+                    if !self.is_certain().await? {
+                        return Ok(());
+                    }
+                    self.irregular(record..next, why).await?;
+                    from = next;
+                }
+            }
+        }
+        self.reading.bytes_scanned.add((self.position - first) as usize);
+        let at_end = self.piece.at_end && self.position == self.piece.end();
+        self.finished = self.position >= self.part.end || at_end;
+        if !self.certain && self.cuts.start(self.part.start) == Some(self.guess) {
+            self.certain = true;
+        }
+        self.note_end();
+        Ok(())
+    }
+
+    /// Takes in, leaves out or reports a record that is not like the others.
+    async fn irregular(&mut self, record: Range<usize>, why: Irregularity) -> Result<()> {
+        let Reading { dialect, marks, file_schema, .. } = &*self.reading;
+        let width = file_schema.fields().len();
+        let Piece { bytes, at_end, .. } = &self.piece;
+        let mut found = Index::default();
+        structure::find_one(bytes, record.start, *at_end, marks, &mut found);
+        let count = found.ends.len();
+        // Of a record with several faults, one that cannot be forgiven.
+        let why = match why {
+            Irregularity::TextAfterQuote | Irregularity::OpenQuote if dialect.strict => why,
+            _ => Irregularity::Fields(count),
+        };
+        if why == Irregularity::Fields(count)
+            && (count == width || (dialect.null_padding && count < width))
+        {
+            append_padded(&mut self.index, &found, width);
+            return Ok(());
+        }
+        if !dialect.ignore_errors {
+            return Err(self.bad_record(record.start, why).await);
+        }
+        let offset = self.piece.base + record.start as u64;
+        let message = irregular_message(why, width);
+        self.reject(offset, None, &self.piece.bytes[record], message);
+        Ok(())
+    }
+
+    /// Converts the wanted columns of those of these records that are wanted.
+    fn convert(&self, records: Range<usize>) -> Result<Outcome> {
+        let reading = &*self.reading;
+        let fields = Fields {
+            bytes: &self.piece.bytes,
+            index: &self.index,
+            width: reading.file_schema.fields().len(),
+            rules: &reading.rules,
+        };
+        let mut records = Records::All(records);
+        let mut bad = Vec::new();
+        if reading.dialect.ignore_errors {
+            // Which rows there are must not depend on the columns that are asked for.
+            for column in 0..fields.width {
+                let converted = self.column(fields, &records, column);
+                bad.extend(converted.bad.into_iter().map(|record| (record, column)));
+            }
+            bad.sort_unstable();
+            bad.dedup_by_key(|(record, _)| *record);
+            records = records.without(&bad);
+        }
+        let mut predicate_columns: Vec<(usize, ArrayRef)> = Vec::new();
+        if let Some(predicate) = &reading.predicate {
+            for column in &predicate.columns {
+                let converted = self.column(fields, &records, *column);
+                if !converted.bad.is_empty() {
+                    return Ok(bad_values(converted, *column));
+                }
+                predicate_columns.push((*column, converted.array));
+            }
+            let arrays = predicate_columns.iter().map(|(_, array)| Arc::clone(array)).collect();
+            let batch = batch(&predicate.schema, arrays, records.len())?;
+            let passing = predicate.expr.evaluate(&batch)?.into_array(records.len())?;
+            let passing = passing.as_boolean();
+            let passing = match passing.null_count() {
+                0 => passing.clone(),
+                _ => prep_null_mask_filter(passing),
+            };
+            let count = passing.true_count();
+            if count < records.len() {
+                reading.rows_filtered.add(records.len() - count);
+                for (_, array) in &mut predicate_columns {
+                    *array = filter(array, &passing)?;
+                }
+                records = records.filtered(&passing);
+            }
+        }
+        let mut arrays = Vec::with_capacity(reading.columns.len());
+        for column in &reading.columns {
+            let known = predicate_columns.iter().find(|(known, _)| known == column);
+            if let Some((_, array)) = known {
+                arrays.push(Arc::clone(array));
+                continue;
+            }
+            let converted = self.column(fields, &records, *column);
+            if !converted.bad.is_empty() {
+                return Ok(bad_values(converted, *column));
+            }
+            arrays.push(converted.array);
+        }
+        let batch = batch(&reading.schema, arrays, records.len())?;
+        Ok(match bad.is_empty() {
+            true => Outcome::Batch(batch),
+            false => Outcome::BadValues(bad, Some(batch)),
+        })
+    }
+
+    fn column(&self, fields: Fields<'_>, records: &Records, column: usize) -> Converted {
+        let to = self.reading.file_schema.field(column).data_type();
+        match records {
+            Records::All(range) => convert::column(fields, range.clone(), column, to),
+            Records::Some(list) => convert::column(fields, list.iter().copied(), column, to),
+        }
+    }
+
+    /// The text of a field of the piece as the file has it.
+    fn shown(&self, record: usize, column: usize) -> (String, bool) {
+        let width = self.reading.file_schema.fields().len();
+        let (bytes, index) = (self.piece.bytes.as_slice(), &self.index);
+        let fields = Fields { bytes, index, width, rules: &self.reading.rules };
+        let mut scratch = Vec::new();
+        let text = fields.text(record, column, &mut scratch);
+        (shortened(text, SHOWN_CHARS), std::str::from_utf8(text).is_ok())
+    }
+
+    async fn bad_record(&self, from: usize, why: Irregularity) -> DataFusionError {
+        let place = self.place(self.piece.base + from as u64).await;
+        let width = self.reading.file_schema.fields().len();
+        let error = Error::input(format!("{place} {}", irregular_message(why, width)));
+        let error = error.with_hint(match why {
+            Irregularity::Fields(count) if count < width => {
+                "mend the line, or read it with null_padding = true (missing fields are NULL) or \
+                 ignore_errors = true (such rows are left out and counted)"
+            }
+            _ => {
+                "mend the line, or read the file with ignore_errors = true: such rows are left out \
+                 and counted"
+            }
+        });
+        error.into()
+    }
+
+    async fn too_long(&self, offset: u64) -> DataFusionError {
+        let place = self.place(offset).await;
+        let most = self.reading.dialect.max_record_bytes;
+        Error::input(format!("{place} begins a record of more than {most} bytes"))
+            .with_hint(
+                "a quote that is never closed is the usual cause; records that are that long need \
+                 a larger max_line_size",
+            )
+            .into()
+    }
+
+    async fn bad_value(&self, record: usize, column: usize) -> DataFusionError {
+        let (value, is_utf8) = self.shown(record, column);
+        let offset = self.piece.base + u64::from(self.index.starts[record]);
+        let place = self.place(offset).await;
+        let message = self.value_message(column, &value, is_utf8);
+        let error = Error::input(format!("{place}: {message}"));
+        if !is_utf8 {
+            let hint = "name the encoding of the file, such as encoding = 'latin-1'";
+            return error.with_hint(hint).into();
+        }
+        let name = self.reading.file_schema.field(column).name();
+        error
+            .with_hint(format!(
+                "read the column as text, with types = {{'{name}': 'VARCHAR'}}, or name the word \
+                 that means NULL: nullstr = '{value}'"
+            ))
+            .into()
+    }
+
+    fn value_message(&self, column: usize, value: &str, is_utf8: bool) -> String {
+        let schema = &self.reading.file_schema;
+        let name = schema.field(column).name();
+        if !is_utf8 {
+            return format!("column \"{name}\" is not UTF-8: \"{value}\"");
+        }
+        let is = type_name(schema, column);
+        format!("column \"{name}\" is {is}, but the value is \"{value}\"")
+    }
+
+    fn reject_value(&self, record: usize, column: usize) {
+        let (value, is_utf8) = self.shown(record, column);
+        let message = self.value_message(column, &value, is_utf8);
+        let start = self.index.starts[record] as usize;
+        let width = self.reading.file_schema.fields().len();
+        let end = self.index.ends[(record + 1) * width - 1] as usize;
+        let offset = self.piece.base + start as u64;
+        self.reject(offset, Some(column), &self.piece.bytes[start..end], message);
+    }
+
+    /// Leaves a record out and counts it.
+    fn reject(&self, offset: u64, column: Option<usize>, record: &[u8], error: String) {
+        let Reading { store, dialect, file_schema, .. } = &*self.reading;
+        self.reading.rows_rejected.add(1);
+        dialect.rejected_rows.fetch_add(1, Ordering::Relaxed);
+        if let Some(list) = &dialect.rejects {
+            let column = column.map(|column| file_schema.field(column).name().clone());
+            let text = shortened(record.trim_ascii_end(), REJECTED_CHARS);
+            list.add(store, &self.meta, dialect, offset, Rejected { column, error, text });
+        }
+    }
+
+    /// `"path" line 42`, counted from the beginning of the file.
+    async fn place(&self, offset: u64) -> String {
+        let Reading { store, dialect, .. } = &*self.reading;
+        match line_numbers(store, &self.meta, dialect, &[offset]).await.as_deref() {
+            Ok([line]) => format!("\"{}\" line {line}", self.path()),
+            _ => format!("\"{}\" byte {offset}", self.path()),
+        }
+    }
+
+    fn piece_bytes(&self) -> usize {
+        self.reading.dialect.piece_bytes
+    }
+
+    fn path(&self) -> String {
+        crate::scan::shown_path(&self.meta.location)
+    }
+}
+
+impl Records {
+    fn len(&self) -> usize {
+        match self {
+            Records::All(range) => range.len(),
+            Records::Some(list) => list.len(),
+        }
+    }
+
+    fn at(&self, row: usize) -> usize {
+        match self {
+            Records::All(range) => range.start + row,
+            Records::Some(list) => list[row],
+        }
+    }
+
+    /// Those whose row is set.
+    fn filtered(&self, rows: &BooleanArray) -> Records {
+        Records::Some(rows.values().set_indices().map(|row| self.at(row)).collect())
+    }
+
+    /// All but these, which are in ascending order.
+    fn without(self, bad: &[(usize, usize)]) -> Records {
+        if bad.is_empty() {
+            return self;
+        }
+        let mut bad = bad.iter().map(|(record, _)| *record).peekable();
+        let rows = 0..self.len();
+        let kept = rows.map(|row| self.at(row)).filter(|record| bad.next_if_eq(record).is_none());
+        Records::Some(kept.collect())
+    }
+}
+
+/// Appends the one record of `short`, whose missing fields are empty.
+fn append_padded(index: &mut Index, short: &Index, width: usize) {
+    index.starts.extend(&short.starts);
+    index.ends.extend(&short.ends);
+    let last = short.ends.last().copied().unwrap_or_default();
+    index.ends.extend(std::iter::repeat_n(last, width - short.ends.len()));
+    index.has_quotes |= short.has_quotes;
+    index.has_non_ascii |= short.has_non_ascii;
+}
+
+fn batch(schema: &SchemaRef, arrays: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    Ok(RecordBatch::try_new_with_options(Arc::clone(schema), arrays, &options)?)
+}
+
+fn bad_values(converted: Converted, column: usize) -> Outcome {
+    let bad = converted.bad.into_iter().map(|record| (record, column)).collect();
+    Outcome::BadValues(bad, None)
+}
+
+/// Bytes up to and with the end of the line; `None` if there is no end.
+fn line_len(bytes: &[u8]) -> Option<usize> {
+    let end = memchr::memchr2(b'\n', b'\r', bytes)?;
+    Some(end + 1 + usize::from(bytes[end..].starts_with(b"\r\n")))
+}
+
+/// What is wrong with a record, after "line 42".
+fn irregular_message(why: Irregularity, width: usize) -> String {
+    match why {
+        Irregularity::Fields(found) => {
+            let fields = if found == 1 { "field" } else { "fields" };
+            format!("has {found} {fields}, expected {width}")
+        }
+        Irregularity::OpenQuote => "begins a quoted field that is never closed".to_string(),
+        Irregularity::TextAfterQuote => {
+            "has text between the closing quote and the end of a field".to_string()
+        }
+    }
+}
+
+/// As much of a value as can be shown in a message.
+fn shortened(bytes: &[u8], chars: usize) -> String {
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(4 * chars + 4)]);
+    let mut shown: String = text.chars().take(chars).collect();
+    if shown.len() < bytes.len() {
+        shown.push('…');
+    }
+    shown
+}
