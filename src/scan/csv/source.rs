@@ -259,8 +259,8 @@ impl FileOpener for CsvOpener {
 pub(super) fn type_name(schema: &Schema, column: usize) -> String {
     match schema.field(column).data_type() {
         DataType::Boolean => "a boolean".to_string(),
-        DataType::Int64 => "an integer".to_string(),
-        DataType::Float64 => "a number".to_string(),
+        integer if integer.is_integer() => "an integer".to_string(),
+        DataType::Float32 | DataType::Float64 => "a number".to_string(),
         DataType::Date32 => "a date".to_string(),
         DataType::Timestamp(..) => "a timestamp".to_string(),
         other => format!("of type {other}"),
