@@ -28,17 +28,18 @@ use datafusion::physical_plan::metrics::{
     ExecutionPlanMetricsSet, MetricBuilder, MetricsSet, SpillMetrics,
 };
 use datafusion::physical_plan::sorts::sort::SortExec;
+use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
 use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
 use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties,
-    ReplaceChildrenOptions,
+    DisplayAs, DisplayFormatType, Distribution, ExecutionPlan, ExecutionPlanProperties,
+    InputDistributionRequirements, PlanProperties, ReplaceChildrenOptions,
 };
 use futures::{TryStreamExt, stream};
 
-use crate::kernel::{counted, recomputed, until_error};
+use crate::kernel::{counted, in_tasks, recomputed, until_error};
 use crate::session::Resources;
 use order::Keys;
-use sorter::{Context, Sorter};
+use sorter::{Context, Finished, Sorter};
 
 /// A top-k of more rows than this is a sort that stops early: DataFusion's keeps all k rows in memory.
 const MOST_TOP_ROWS: usize = 10_000;
@@ -53,7 +54,7 @@ const TOP_K_BATCH_ROWS: usize = 8192;
 const MOST_TOP_BYTES: usize = 32 << 20;
 
 /// A sort that goes to disk when memory has no room for its rows. Each partition of the input gives
-/// one of the output.
+/// one of the output, or all of them together one, as the sort that it stands for says.
 #[derive(Debug)]
 pub(crate) struct SpillingSortExec {
     sort: Arc<SortExec>,
@@ -77,6 +78,26 @@ impl SpillingSortExec {
             sort: Arc::new(sort.clone()),
             metrics: ExecutionPlanMetricsSet::new(),
         }))
+    }
+}
+
+impl SpillingSortExec {
+    /// The sort of all partitions into one that a node does whose input is ours, sorted partition by
+    /// partition; `None` if the node is no such merge.
+    ///
+    /// All runs are then merged at once, not those of each partition first.
+    fn merging(plan: &Arc<dyn ExecutionPlan>) -> Option<Self> {
+        let merge = plan.downcast_ref::<SortPreservingMergeExec>()?;
+        let SpillingSortExec { sort, .. } = merge.input().downcast_ref()?;
+        let is_same = sort.expr() == merge.expr()
+            && sort.preserve_partitioning()
+            && (sort.fetch().is_none() || sort.fetch() == merge.fetch());
+        is_same.then(|| {
+            let whole = sort.as_ref().clone().with_preserve_partitioning(false);
+            let whole =
+                if sort.fetch() == merge.fetch() { whole } else { whole.with_fetch(merge.fetch()) };
+            SpillingSortExec { sort: Arc::new(whole), metrics: ExecutionPlanMetricsSet::new() }
+        })
     }
 }
 
@@ -127,10 +148,9 @@ impl ExecutionPlan for SpillingSortExec {
         self.sort.properties()
     }
 
-    fn input_distribution_requirements(
-        &self,
-    ) -> datafusion::physical_plan::InputDistributionRequirements {
-        self.sort.input_distribution_requirements()
+    fn input_distribution_requirements(&self) -> InputDistributionRequirements {
+        // Any partitions will do, also to make one of them.
+        InputDistributionRequirements::new(vec![Distribution::UnspecifiedDistribution])
     }
 
     fn benefits_from_input_partitioning(&self) -> Vec<bool> {
@@ -176,8 +196,15 @@ impl ExecutionPlan for SpillingSortExec {
         partition: usize,
         context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
-        let mut input = self.sort.input().execute(partition, Arc::clone(&context))?;
-        let mut sorter = Sorter::new(Context {
+        let input = self.sort.input();
+        let partitions = match self.sort.preserve_partitioning() {
+            true => partition..partition + 1,
+            false => 0..input.output_partitioning().partition_count(),
+        };
+        let inputs = partitions
+            .map(|partition| input.execute(partition, Arc::clone(&context)))
+            .collect::<Result<Vec<_>>>()?;
+        let operation = Arc::new(Context {
             schema: self.schema(),
             keys: Keys::new(self.sort.expr(), &self.schema())?,
             fetch: self.sort.fetch(),
@@ -188,11 +215,9 @@ impl ExecutionPlan for SpillingSortExec {
             rewritten_runs: MetricBuilder::new(&self.metrics).counter("rewritten_runs", partition),
         });
         let sorted = async move {
-            while let Some(batch) = input.try_next().await? {
-                sorter.add(batch).await?;
-            }
-            drop(input);
-            sorter.finish().await
+            let sorters = inputs.into_iter().map(|input| sort(Arc::clone(&operation), input));
+            let sorted = in_tasks(sorters).await?;
+            merge::merged(&operation, sorted).await
         };
         let sorted = until_error(stream::once(sorted).try_flatten());
         Ok(counted(self.schema(), sorted, &self.metrics, partition))
@@ -221,6 +246,16 @@ impl ExecutionPlan for SpillingSortExec {
     fn cardinality_effect(&self) -> CardinalityEffect {
         self.sort.cardinality_effect()
     }
+}
+
+/// Sorts the rows of a stream.
+async fn sort(operation: Arc<Context>, mut input: SendableRecordBatchStream) -> Result<Finished> {
+    let mut sorter = Sorter::new(operation);
+    while let Some(batch) = input.try_next().await? {
+        sorter.add(batch).await?;
+    }
+    drop(input);
+    sorter.finish().await
 }
 
 /// A plan whose partitions are those of `input` in this order.
@@ -255,7 +290,11 @@ impl PhysicalOptimizerRule for SpillingSorts {
         _: &ConfigOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         plan.transform_up(|node| {
-            Ok(match SpillingSortExec::of(&node)? {
+            let sort = match SpillingSortExec::of(&node)? {
+                Some(sort) => Some(sort),
+                None => SpillingSortExec::merging(&node),
+            };
+            Ok(match sort {
                 Some(sort) => Transformed::yes(Arc::new(sort) as _),
                 None => Transformed::no(node),
             })

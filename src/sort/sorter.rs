@@ -3,19 +3,18 @@
 
 use std::sync::Arc;
 
-use arrow::array::{BooleanArray, RecordBatch};
+use arrow::array::{Array, BinaryArray, BooleanArray, RecordBatch};
 use arrow::compute::{filter_record_batch, interleave_record_batch};
 use arrow::datatypes::SchemaRef;
-use arrow::row::Rows;
 use datafusion::error::Result;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use datafusion::physical_plan::metrics::{Count, SpillMetrics};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use futures::stream::BoxStream;
 use futures::{TryStreamExt, stream};
 
-use super::merge;
-use super::order::{Entry, Keys, sorted};
+use super::order::{Common, Entry, Keys, key_bytes, sorted};
 use crate::exchange::{BLOCK_BYTES, compacted, concat, logical_bytes};
 use crate::memory::Asked;
 use crate::session::Resources;
@@ -26,7 +25,7 @@ use crate::spill::{BlockRange, SpillFile, off_thread};
 const PART_BYTES: usize = 2 << 20;
 
 /// A batch of the result has at most about this size.
-const BATCH_BYTES: usize = 1 << 20;
+pub(super) const BATCH_BYTES: usize = 1 << 20;
 
 /// A run is at least so large, whatever memory is free: smaller ones would be too many to merge.
 const LEAST_RUN_BYTES: usize = 4 << 20;
@@ -53,31 +52,23 @@ pub(super) struct Context {
 }
 
 impl Context {
-    /// Rows of a batch of the result, where so many rows have so many bytes.
-    pub(super) fn batch_rows(&self, rows: usize, bytes: usize) -> usize {
-        rows_of(BATCH_BYTES, rows, bytes).clamp(1, self.most_batch_rows)
-    }
-
-    /// As [`Context::batch_rows`], for a block of a run.
-    pub(super) fn block_rows(&self, rows: usize, bytes: usize) -> usize {
-        rows_of(BLOCK_BYTES, rows, bytes).clamp(1, self.most_batch_rows)
+    /// Rows of a batch that has `wanted` bytes, where so many rows have so many bytes.
+    pub(super) fn rows_of(&self, wanted: usize, rows: usize, bytes: usize) -> usize {
+        (wanted / (bytes / rows.max(1)).max(1)).clamp(1, self.most_batch_rows)
     }
 }
 
-/// How many rows have `wanted` bytes, where so many rows have so many bytes.
-fn rows_of(wanted: usize, rows: usize, bytes: usize) -> usize {
-    wanted / (bytes / rows.max(1)).max(1)
-}
-
-/// One sort.
+/// Sorts some of the rows of an operation.
 pub(super) struct Sorter {
-    pub(super) context: Context,
+    pub(super) context: Arc<Context>,
     pub(super) memory: Arc<MemoryReservation>,
     /// Batches that are not a part yet, and their bytes.
     pieces: Vec<RecordBatch>,
     pieces_bytes: usize,
     parts: Vec<Part>,
     rows: usize,
+    /// What the keys of all rows have in common.
+    pub(super) common: Common,
     /// Rows whose key is greater are not among the wanted.
     bound: Option<Vec<u8>>,
     pub(super) runs: Vec<Run>,
@@ -89,9 +80,17 @@ pub(super) struct Sorter {
 /// Rows in memory, with their keys.
 struct Part {
     batch: RecordBatch,
-    keys: Rows,
+    keys: BinaryArray,
     /// What is reserved for it.
     bytes: usize,
+}
+
+impl Part {
+    fn new(batch: RecordBatch, keys: BinaryArray) -> Self {
+        let entries = batch.num_rows() * size_of::<Entry>();
+        let bytes = logical_bytes(&batch) + key_bytes(&keys) + entries;
+        Part { batch, keys, bytes }
+    }
 }
 
 /// Sorted rows in the file of their sort. Clones are the same run.
@@ -114,10 +113,6 @@ impl Run {
         for block in &self.blocks {
             self.file.release(*block);
         }
-    }
-
-    pub(super) fn rows(&self) -> usize {
-        self.blocks.iter().map(|block| block.rows).sum()
     }
 
     /// Bytes of the largest block in memory.
@@ -157,7 +152,7 @@ impl Sorted {
 }
 
 impl Sorter {
-    pub(super) fn new(context: Context) -> Self {
+    pub(super) fn new(context: Arc<Context>) -> Self {
         let consumer = MemoryConsumer::new(CONSUMER).with_can_spill(true);
         let memory = Arc::new(consumer.register(&context.pool));
         let asked = Arc::new(Asked::default());
@@ -169,6 +164,7 @@ impl Sorter {
             pieces_bytes: 0,
             parts: Vec::new(),
             rows: 0,
+            common: Common::default(),
             bound: None,
             runs: Vec::new(),
             file: None,
@@ -205,8 +201,9 @@ impl Sorter {
         let mut batch = compacted(concat(&self.context.schema, pieces)?);
         let mut keys = self.context.keys.of(&batch)?;
         if let Some(bound) = &self.bound {
-            let wanted: BooleanArray =
-                keys.iter().map(|key| Some(key.data() <= bound.as_slice())).collect();
+            let wanted: Vec<bool> =
+                (0..keys.len()).map(|row| keys.value(row) <= bound.as_slice()).collect();
+            let wanted = BooleanArray::from(wanted);
             if wanted.false_count() > 0 {
                 // Few rows must not hold on to the strings of all.
                 batch = compacted(filter_record_batch(&batch, &wanted)?);
@@ -216,22 +213,23 @@ impl Sorter {
         if batch.num_rows() == 0 {
             return Ok(());
         }
-        let bytes = logical_bytes(&batch) + keys.size() + batch.num_rows() * size_of::<Entry>();
+        self.common.add_all(&keys);
+        let part = Part::new(batch, keys);
         if self.asked.take() && self.memory.size() > LEAST_RUN_BYTES {
             self.write_run().await?;
         }
-        while !self.reserve(bytes) {
+        while !self.reserve(part.bytes) {
             if self.parts.is_empty() {
                 // There is no room for even this.
-                self.memory.grow(bytes);
+                self.memory.grow(part.bytes);
                 break;
             }
             if !self.cut().await? {
                 self.write_run().await?;
             }
         }
-        self.rows += batch.num_rows();
-        self.parts.push(Part { batch, keys, bytes });
+        self.rows += part.batch.num_rows();
+        self.parts.push(part);
         if self
             .context
             .fetch
@@ -266,7 +264,7 @@ impl Sorter {
         let mut sorted = self.take_sorted().await?;
         let mut kept = Vec::new();
         let (rows, bytes) = sorted.size();
-        let rows = self.context.block_rows(rows, bytes);
+        let rows = self.context.rows_of(BLOCK_BYTES, rows, bytes);
         while let Some(batch) = sorted.next(rows)? {
             kept.push(batch);
             tokio::task::yield_now().await;
@@ -277,9 +275,9 @@ impl Sorter {
         self.rows = fetch;
         for batch in kept {
             let keys = self.context.keys.of(&batch)?;
-            let bytes = logical_bytes(&batch) + keys.size() + batch.num_rows() * size_of::<Entry>();
-            self.memory.grow(bytes);
-            self.parts.push(Part { batch, keys, bytes });
+            let part = Part::new(batch, keys);
+            self.memory.grow(part.bytes);
+            self.parts.push(part);
         }
         Ok(true)
     }
@@ -289,7 +287,7 @@ impl Sorter {
         let is_full = self.context.fetch == Some(sorted.entries.len());
         if let Some(last) = sorted.entries.last().filter(|_| is_full) {
             let (part, row) = last.place();
-            self.bound = Some(sorted.parts[part].keys.row(row).data().to_vec());
+            self.bound = Some(sorted.parts[part].keys.value(row).to_vec());
         }
     }
 
@@ -298,12 +296,12 @@ impl Sorter {
         let parts = std::mem::take(&mut self.parts);
         self.rows = 0;
         let fetch = self.context.fetch;
-        let memory = Arc::clone(&self.memory);
+        let (memory, common) = (Arc::clone(&self.memory), self.common.clone());
         let sorted = off_thread(move || {
             // A sort that has begun goes on when the query is dropped, and holds its rows so long.
             let _memory = memory;
-            let keys: Vec<&Rows> = parts.iter().map(|part| &part.keys).collect();
-            let entries = sorted(&keys, fetch);
+            let keys: Vec<&BinaryArray> = parts.iter().map(|part| &part.keys).collect();
+            let entries = sorted(&keys, &common, fetch);
             Ok(Sorted { parts, entries, taken: 0 })
         });
         Ok(sorted.await?)
@@ -321,7 +319,10 @@ impl Sorter {
     }
 
     /// Writes the rows of a sorted stream as a run.
-    pub(super) async fn rewrite(&mut self, mut sorted: SendableRecordBatchStream) -> Result<()> {
+    pub(super) async fn rewrite(
+        &mut self,
+        mut sorted: BoxStream<'static, Result<RecordBatch>>,
+    ) -> Result<()> {
         let mut run = RunWriter::new(self.file()?);
         while let Some(batch) = sorted.try_next().await? {
             run.add(&self.context, batch).await?;
@@ -341,29 +342,49 @@ impl Sorter {
         Ok(file)
     }
 
-    /// Says that all rows were added; gives them in order.
+    /// Says that all rows were added.
     ///
     /// # Errors
-    /// Those of writing and reading temporary files.
-    pub(super) async fn finish(mut self) -> Result<SendableRecordBatchStream> {
+    /// Those of evaluating the keys and of writing temporary files.
+    pub(super) async fn finish(mut self) -> Result<Finished> {
         if !self.pieces.is_empty() {
             self.add_part().await?;
         }
         if self.runs.is_empty() {
             let sorted = self.take_sorted().await?;
-            return Ok(self.in_memory(sorted));
+            return Ok(Finished::InMemory(InMemory { sorter: self, sorted }));
         }
         if !self.parts.is_empty() {
             self.write_run().await?;
         }
-        merge::merged(self).await
+        Ok(Finished::OnDisk(self))
+    }
+}
+
+/// Where the rows are when all were added.
+pub(super) enum Finished {
+    InMemory(InMemory),
+    /// In the runs.
+    OnDisk(Sorter),
+}
+
+/// Rows of a sort that fitted into memory.
+pub(super) struct InMemory {
+    sorter: Sorter,
+    sorted: Sorted,
+}
+
+impl InMemory {
+    /// What the keys of the rows have in common.
+    pub(super) fn common(&self) -> &Common {
+        &self.sorter.common
     }
 
-    /// The rows in memory, in order. They go to disk when another needs the memory.
-    fn in_memory(self, sorted: Sorted) -> SendableRecordBatchStream {
-        let schema = Arc::clone(&self.context.schema);
-        let batches = stream::try_unfold(State::Memory(Box::new(self), sorted), next_batch);
-        Box::pin(RecordBatchStreamAdapter::new(schema, batches))
+    /// The rows in order. They go to disk when another needs the memory.
+    pub(super) fn stream(self) -> SendableRecordBatchStream {
+        let schema = Arc::clone(&self.sorter.context.schema);
+        let state = State::Memory(Box::new(self.sorter), self.sorted);
+        Box::pin(RecordBatchStreamAdapter::new(schema, stream::try_unfold(state, next_batch)))
     }
 }
 
@@ -378,7 +399,7 @@ async fn next_batch(state: State) -> Result<Option<(RecordBatch, State)>> {
         State::Memory(mut sorter, mut sorted) => {
             if !sorter.asked.take() {
                 let (rows, bytes) = sorted.size();
-                let batch = sorted.next(sorter.context.batch_rows(rows, bytes))?;
+                let batch = sorted.next(sorter.context.rows_of(BATCH_BYTES, rows, bytes))?;
                 return Ok(batch.map(|batch| (batch, State::Memory(sorter, sorted))));
             }
             let file = sorter.file()?;
@@ -395,7 +416,7 @@ async fn next_batch(state: State) -> Result<Option<(RecordBatch, State)>> {
 async fn write(context: &Context, file: SpillFile, mut sorted: Sorted) -> Result<Run> {
     let mut run = RunWriter::new(file);
     let (rows, bytes) = sorted.size();
-    let rows = context.block_rows(rows, bytes);
+    let rows = context.rows_of(BLOCK_BYTES, rows, bytes);
     while let Some(batch) = sorted.next(rows)? {
         run.add(context, batch).await?;
     }

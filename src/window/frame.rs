@@ -158,6 +158,8 @@ pub(super) enum Edge {
     Last,
     /// So many rows after the row itself, or before if negative.
     Rows(i64),
+    /// After the last peer of the row.
+    Peers(PeersEnd),
     /// The start of the group that comes so many groups after the row's own, or before.
     Groups { ends: GroupEnds, shift: i64 },
     /// Where a value is that lies at a distance from the row's own.
@@ -190,7 +192,10 @@ impl Edge {
             (WindowFrameUnits::Rows, Following(value)) => {
                 Ok(Edge::Rows(own.saturating_add(count(value)?)))
             }
-            (_, CurrentRow) => groups(own),
+            (_, CurrentRow) if side == Side::End => {
+                Ok(Edge::Peers(PeersEnd { values: Cursor::new(exprs), row: 0 }))
+            }
+            (_, CurrentRow) => groups(0),
             (WindowFrameUnits::Groups, Preceding(value)) => groups(own - count(value)?),
             (WindowFrameUnits::Groups, Following(value)) => {
                 groups(own.saturating_add(count(value)?))
@@ -211,7 +216,11 @@ impl Edge {
         }
     }
 
-    async fn of(&mut self, rows: &mut Rows, part: &Part, run: &Run) -> Result<usize> {
+    /// The row of this end of the frame of a run.
+    ///
+    /// # Errors
+    /// Those of reading on.
+    pub(super) async fn of(&mut self, rows: &mut Rows, part: &Part, run: &Run) -> Result<usize> {
         match self {
             Edge::First => Ok(0),
             Edge::Last => rows.complete().await,
@@ -220,6 +229,7 @@ impl Edge {
                 row if rows.reach(row - 1).await? => Ok(row),
                 _ => rows.complete().await,
             },
+            Edge::Peers(end) => end.of(rows, part, run).await,
             Edge::Groups { ends, shift } => ends.nth(rows, shifted(run.group, *shift)).await,
             Edge::Range(edge) => edge.of(rows, part, run).await,
         }
@@ -228,6 +238,7 @@ impl Edge {
     fn needs(&self) -> usize {
         match self {
             Edge::First | Edge::Last | Edge::Rows(_) => usize::MAX,
+            Edge::Peers(end) => end.values.needs(0),
             Edge::Groups { ends, .. } => ends.needs(),
             Edge::Range(edge) => edge.values.needs(edge.row),
         }
@@ -237,6 +248,41 @@ impl Edge {
 fn shifted(number: usize, shift: i64) -> usize {
     let distance = usize::try_from(shift.unsigned_abs()).unwrap_or(usize::MAX);
     if shift < 0 { number.saturating_sub(distance) } else { number.saturating_add(distance) }
+}
+
+/// Finds the end of the group that a row is in.
+pub(super) struct PeersEnd {
+    /// Looks for it in the blocks that follow.
+    values: Cursor,
+    /// The last end that was found there.
+    row: usize,
+}
+
+impl PeersEnd {
+    async fn of(&mut self, rows: &mut Rows, part: &Part, run: &Run) -> Result<usize> {
+        let end = run.rows.end;
+        if end <= self.row {
+            // It is in the group that came from the block before.
+            return Ok(self.row);
+        }
+        if end < part.start + part.rows {
+            return Ok(end);
+        }
+        // Its last row is the last of the block; the group may go on in those that follow.
+        self.row = end;
+        let own = get_row_at_idx(&part.order_by, part.rows - 1)?;
+        while self.values.seek(rows, self.row).await?
+            && get_row_at_idx(&self.values.columns, self.values.place(self.row))? == own
+        {
+            let block = self.values.rows();
+            let peers = runs(&self.values.columns, block.len())?.into_iter().next();
+            self.row += peers.map_or(0, |run| run.len());
+            if self.row < block.end {
+                break;
+            }
+        }
+        Ok(self.row)
+    }
 }
 
 /// Finds the ends of the groups of a partition, one after the other.

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
+use arrow::datatypes::SchemaRef;
 use datafusion::error::Result;
 use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::physical_expr::PhysicalSortExpr;
@@ -22,12 +23,14 @@ use super::buffered::Buffered;
 use super::frame::{Frames, Grain, Part};
 use super::ranking::{Number, NumberKind};
 use super::rows::{Exprs, Rows};
+use super::running::Running;
 use super::values::{Pick, Target};
 
 /// A window function over the rows of one partition.
 pub(super) enum Function {
     Number(Number),
     Pick(Box<Pick>),
+    Running(Box<Running>),
     Aggregate(Box<Aggregate>),
     Buffered(Box<Buffered>),
 }
@@ -37,11 +40,18 @@ impl Function {
     ///
     /// # Errors
     /// If the expression cannot be evaluated at all.
-    pub(super) fn of(expr: &Arc<dyn WindowExpr>, memory: &MemoryReservation) -> Result<Self> {
+    pub(super) fn of(
+        expr: &Arc<dyn WindowExpr>,
+        schema: &SchemaRef,
+        memory: &MemoryReservation,
+    ) -> Result<Self> {
         let any = expr.as_any();
         if let Some(plain) = any.downcast_ref::<PlainAggregateWindowExpr>()
             && !has_filter(expr)
         {
+            if let Some(running) = Running::of(expr, schema)? {
+                return Ok(Function::Running(Box::new(running)));
+            }
             let aggregate = Aggregate::new(expr, plain.get_aggregate_expr(), false, memory)?;
             return Ok(Function::Aggregate(Box::new(aggregate)));
         }
@@ -77,6 +87,7 @@ impl Function {
         match self {
             Function::Number(number) => number.column(rows, part).await,
             Function::Pick(pick) => pick.column(rows, part).await,
+            Function::Running(running) => running.column(rows, part).await,
             Function::Aggregate(aggregate) => aggregate.column(rows, part).await,
             Function::Buffered(buffered) => buffered.column(rows, part).await,
         }
@@ -87,6 +98,7 @@ impl Function {
         match self {
             Function::Number(number) => number.needs(),
             Function::Pick(pick) => pick.needs(),
+            Function::Running(running) => running.needs(),
             Function::Aggregate(aggregate) => aggregate.needs(),
             Function::Buffered(buffered) => buffered.needs(),
         }
@@ -107,7 +119,7 @@ pub(super) fn aggregate_of_partitions(
 
 /// Whether an aggregate has a FILTER. DataFusion 55 does not give it but in what it prints, where
 /// it is the last field.
-fn has_filter(expr: &Arc<dyn WindowExpr>) -> bool {
+pub(super) fn has_filter(expr: &Arc<dyn WindowExpr>) -> bool {
     !format!("{expr:?}").ends_with("filter: None }")
 }
 

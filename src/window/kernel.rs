@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, RecordBatch, UInt32Array};
 use arrow::compute::{SortColumn, concat, lexsort_to_indices, take, take_record_batch};
+use arrow::datatypes::SchemaRef;
 use datafusion::common::ScalarValue;
 use datafusion::error::Result;
 use datafusion::logical_expr::EmitTo;
@@ -17,6 +18,7 @@ use super::function::{aggregate_of_partitions, order_exprs};
 use super::plan::{Stage, Windows};
 use super::ranking::NumberKind;
 use super::rows::{Exprs, evaluate, runs};
+use super::running;
 
 /// Rows of partitions that are evaluated without a pause.
 const ROWS_WITHOUT_PAUSE: usize = 16 << 10;
@@ -28,10 +30,13 @@ pub(super) fn work_bytes(windows: &Windows, bytes: usize, rows: usize) -> usize 
     let results: usize = windows
         .stages
         .iter()
-        .flat_map(|stage| &stage.exprs)
+        .flat_map(|stage| stage.exprs.iter().map(move |expr| (stage, expr)))
         // A column and where the partition of a row is; DataFusion makes many columns from a value
         // for each row, and puts those of the partitions together.
-        .map(|expr| if has_fast_results(expr) { 32 } else { size_of::<ScalarValue>() + 32 })
+        .map(|(stage, expr)| match has_fast_results(expr, &stage.input) {
+            true => 32,
+            false => size_of::<ScalarValue>() + 32,
+        })
         .sum();
     bytes + bytes / columns + rows * (4 + 16 + results)
 }
@@ -103,6 +108,11 @@ async fn column(
         };
         return Ok(kind.all(partitions, &peers));
     }
+    if let Some(column) =
+        running::of_partitions(expr, batch, partitions, || peers(expr, batch, partitions))?
+    {
+        return Ok(column);
+    }
     if let [_] = partitions {
         return expr.evaluate(batch);
     }
@@ -155,6 +165,8 @@ fn totals(
 }
 
 /// Whether the results of a partition come as a whole, not value by value.
-fn has_fast_results(expr: &Arc<dyn WindowExpr>) -> bool {
-    NumberKind::of(expr).is_some() || aggregate_of_partitions(expr).is_some()
+fn has_fast_results(expr: &Arc<dyn WindowExpr>, schema: &SchemaRef) -> bool {
+    NumberKind::of(expr).is_some()
+        || aggregate_of_partitions(expr).is_some()
+        || running::is_running(expr, schema)
 }

@@ -10,6 +10,7 @@
 //!   and end, and the functions
 //! - `ranking`, `values`, `aggregate`, `buffered`: the functions by family: of the number of a row, of
 //!   the value of another row, aggregates, and those that DataFusion evaluates
+//! - `running`, `totals`: aggregates up to a row, in one pass over typed values
 
 mod aggregate;
 mod buffered;
@@ -20,7 +21,9 @@ mod operation;
 mod plan;
 mod ranking;
 mod rows;
+mod running;
 mod sorted;
+mod totals;
 mod values;
 
 use std::fmt;

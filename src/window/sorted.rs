@@ -76,7 +76,9 @@ impl Evaluation {
 
     /// Begins a partition.
     fn open(&mut self) -> Result<()> {
-        let functions = self.stage.exprs.iter().map(|expr| Function::of(expr, &self.states));
+        let schema = &self.stage.input;
+        let functions =
+            self.stage.exprs.iter().map(|expr| Function::of(expr, schema, &self.states));
         self.functions = functions.collect::<Result<_>>()?;
         self.peers = Some(Peers::new(order_exprs(&self.stage.order_by)));
         self.number = 0;

@@ -218,10 +218,14 @@ const FRAMES_OF_PEERS: [&str; 19] = [
     "ORDER BY k GROUPS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING",
 ];
 
-const OF_ROWS: [&str; 14] = [
+const OF_ROWS: [&str; 18] = [
     "sum(v)",
+    "sum(CAST(v AS DECIMAL(12, 2)))",
     "count(*)",
+    "count(v)",
     "avg(f)",
+    "min(ts)",
+    "max(k)",
     "min(s)",
     "max(v)",
     "first_value(v)",
@@ -235,7 +239,8 @@ const OF_ROWS: [&str; 14] = [
     "sum(v) FILTER (WHERE h = 1)",
 ];
 
-const OF_PEERS: [&str; 4] = ["sum(v)", "count(*)", "max(f)", "min(s)"];
+const OF_PEERS: [&str; 8] =
+    ["sum(v)", "sum(f)", "avg(f)", "count(*)", "count(s)", "max(f)", "max(ts)", "min(s)"];
 
 /// All windows, with and without ORDER BY.
 fn all_windows() -> Vec<String> {
