@@ -436,7 +436,7 @@ fn limit_bytes(limit: u64) -> usize {
 /// Rows of a row group of a Parquet file that is written. A whole one is in memory until it is
 /// complete, so small limits make small ones; DataFusion's default is the most.
 fn row_group_rows(options: &SessionOptions) -> usize {
-    const BYTES_OF_LIMIT_A_ROW: usize = 4 << 10;
+    const BYTES_OF_LIMIT_A_ROW: usize = 1 << 10;
     (limit_bytes(options.memory_limit_bytes) / BYTES_OF_LIMIT_A_ROW).clamp(64 << 10, 1 << 20)
 }
 
@@ -454,6 +454,8 @@ fn session_config(options: &SessionOptions) -> SessionConfig {
     settings.sql_parser.collect_spans = true;
     settings.execution.listing_table_ignore_subdirectory = false;
     settings.execution.parquet.max_row_group_size = row_group_rows(options);
+    // The level that DataFusion takes, 3, costs more time than the few bytes are worth.
+    settings.execution.parquet.compression = Some("zstd(1)".to_string());
     // The default of 1 GiB fails queries under a smaller limit instead of helping them.
     settings.execution.sort_pushdown_buffer_capacity = 32 << 20;
     config

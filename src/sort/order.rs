@@ -5,7 +5,7 @@
 //! eight that are not are kept as a number beside the place of the row, so that most comparisons, and
 //! all of short keys, are one of two integers in a small array.
 
-use arrow::array::{Array, ArrayRef, BinaryArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, BinaryArray, BooleanArray, RecordBatch};
 use arrow::datatypes::SchemaRef;
 use arrow::row::{RowConverter, SortField};
 use datafusion::error::Result;
@@ -28,6 +28,8 @@ const MOST_PREFIXES: usize = 8;
 pub(super) struct Keys {
     order: LexOrdering,
     converter: RowConverter,
+    /// For the first of the sort columns alone.
+    first: RowConverter,
 }
 
 impl Keys {
@@ -38,7 +40,8 @@ impl Keys {
             .iter()
             .map(|key| Ok(SortField::new_with_options(key.expr.data_type(schema)?, key.options)))
             .collect::<Result<Vec<_>>>()?;
-        Ok(Keys { order: order.clone(), converter: RowConverter::new(fields)? })
+        let first = RowConverter::new(fields[..1].to_vec())?;
+        Ok(Keys { order: order.clone(), converter: RowConverter::new(fields)?, first })
     }
 
     /// The keys of the rows of a batch.
@@ -52,6 +55,19 @@ impl Keys {
             .map(|key| key.expr.evaluate(batch)?.into_array(batch.num_rows()))
             .collect::<Result<Vec<ArrayRef>>>()?;
         Ok(self.converter.convert_columns(&columns)?.try_into_binary()?)
+    }
+}
+
+impl Keys {
+    /// For each row of a batch, whether its key may be no greater than `bound`, as far as the first of
+    /// the sort columns tells.
+    ///
+    /// # Errors
+    /// Those of the sort expression.
+    pub(super) fn maybe_up_to(&self, batch: &RecordBatch, bound: &[u8]) -> Result<BooleanArray> {
+        let column = self.order.first().expr.evaluate(batch)?.into_array(batch.num_rows())?;
+        let starts = self.first.convert_columns(&[column])?;
+        Ok(starts.iter().map(|start| Some(start.data() <= bound)).collect())
     }
 }
 
@@ -299,6 +315,22 @@ mod tests {
             assert_eq!(first, places[..limit.min(7)]);
         }
         assert!(sorted(&[], &Common::default(), None).is_empty());
+    }
+
+    #[test]
+    fn rows_beyond_a_bound_are_told_by_the_first_column() {
+        let rows = batch(&[
+            (Some(1), Some("b")),
+            (Some(9), Some("c")),
+            (None, Some("a")),
+            (Some(5), Some("bb")),
+            (Some(5), None),
+        ]);
+        let keys = keys(&rows.schema());
+        let bound = keys.of(&rows).unwrap().value(0).to_vec();
+        let wanted = keys.maybe_up_to(&rows, &bound).unwrap();
+        // NULLs are last. The row of the bound itself is among them.
+        assert_eq!(wanted, BooleanArray::from(vec![true, false, true, false, false]));
     }
 
     fn common(keys: &[&[u8]]) -> Common {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, BinaryArray, BooleanArray, RecordBatch};
+use arrow::array::{BinaryArray, RecordBatch};
 use arrow::compute::{filter_record_batch, interleave_record_batch};
 use arrow::datatypes::SchemaRef;
 use datafusion::error::Result;
@@ -180,6 +180,18 @@ impl Sorter {
         if batch.num_rows() == 0 {
             return Ok(());
         }
+        let batch = match &self.bound {
+            None => batch,
+            Some(bound) => {
+                let wanted = self.context.keys.maybe_up_to(&batch, bound)?;
+                match wanted.true_count() {
+                    0 => return Ok(()),
+                    count if count == batch.num_rows() => batch,
+                    // Few rows must not hold on to the strings of all.
+                    _ => compacted(filter_record_batch(&batch, &wanted)?),
+                }
+            }
+        };
         self.pieces_bytes += logical_bytes(&batch);
         self.pieces.push(batch);
         if self.pieces_bytes >= PART_BYTES.min(self.most_bytes()) {
@@ -198,21 +210,8 @@ impl Sorter {
     async fn add_part(&mut self) -> Result<()> {
         let pieces = std::mem::take(&mut self.pieces);
         self.pieces_bytes = 0;
-        let mut batch = compacted(concat(&self.context.schema, pieces)?);
-        let mut keys = self.context.keys.of(&batch)?;
-        if let Some(bound) = &self.bound {
-            let wanted: Vec<bool> =
-                (0..keys.len()).map(|row| keys.value(row) <= bound.as_slice()).collect();
-            let wanted = BooleanArray::from(wanted);
-            if wanted.false_count() > 0 {
-                // Few rows must not hold on to the strings of all.
-                batch = compacted(filter_record_batch(&batch, &wanted)?);
-                keys = self.context.keys.of(&batch)?;
-            }
-        }
-        if batch.num_rows() == 0 {
-            return Ok(());
-        }
+        let batch = compacted(concat(&self.context.schema, pieces)?);
+        let keys = self.context.keys.of(&batch)?;
         self.common.add_all(&keys);
         let part = Part::new(batch, keys);
         if self.asked.take() && self.memory.size() > LEAST_RUN_BYTES {

@@ -1,56 +1,60 @@
 //! A block: a record batch as bytes, compressed and with a checksum.
 //!
 //! ```text
-//! magic u32 │ codec u32 │ raw length u64 │ stored length u64 │ XXH64 of what follows u64 │ bytes
+//! magic u32 │ codec u32 │ raw length u64 │ stored length u64 │ XXH64 of what follows u64 │
+//! plain length u64 │ plain bytes │ bytes that the codec has compressed
 //! ```
 //!
-//! All numbers are little-endian. The bytes are an Arrow IPC stream of one batch (Arrow Columnar
-//! Format 1.5), uncompressed inside and compressed as a whole: one long match window and one call,
-//! where Arrow's own compression starts anew for each buffer. The checksum is XXH64 (Y. Collet).
+//! All numbers are little-endian. `pack` says what the bytes are. Those for the codec are compressed as
+//! a whole: one long match window and one call. The raw length is that of these before compression, the
+//! stored length that of the plain and the compressed bytes. The checksum is XXH64 (Y. Collet).
 
 use std::path::Path;
 
 use arrow::array::RecordBatch;
 use arrow::buffer::{Buffer, MutableBuffer};
 use arrow::datatypes::SchemaRef;
-use arrow::ipc::MetadataVersion;
-use arrow::ipc::reader::StreamDecoder;
-use arrow::ipc::writer::{IpcWriteOptions, StreamWriter};
 use twox_hash::XxHash64;
 
 use super::damaged;
-use crate::error::{Error, Result};
+use super::pack::{Packed, pack, unpack};
+use crate::error::Result;
 use crate::session::SpillCompression;
 
 const MAGIC: u32 = u32::from_le_bytes(*b"BRIM");
 
 /// Bytes before those of the batch.
-pub(super) const HEADER_BYTES: usize = 32;
+pub(super) const HEADER_BYTES: usize = 40;
+
+/// What the checksum covers begins here.
+const CHECKED_FROM: usize = 32;
 
 /// zstd's fastest positive level: spilling is about time.
 const ZSTD_LEVEL: i32 = 1;
 
-/// Arrow buffers begin at multiples of this in a block, so that decoding need not copy them.
-const ALIGNMENT: usize = 64;
-
 /// A block of one batch, with its header.
 pub(super) fn encode(batch: &RecordBatch, compression: SpillCompression) -> Result<Vec<u8>> {
-    let options = IpcWriteOptions::try_new(ALIGNMENT, false, MetadataVersion::V5)?;
-    let raw = Vec::with_capacity(batch.get_array_memory_size() + 4096);
-    let mut writer = StreamWriter::try_new_with_options(raw, &batch.schema(), options)?;
-    writer.write(batch)?;
-    Ok(seal(&writer.into_inner()?, compression))
+    let Packed { plain, rest } = pack(batch)?;
+    Ok(sealed(&plain, &rest, compression))
 }
 
-/// Puts a header before bytes, compressed if that makes them fewer.
-pub(super) fn seal(raw: &[u8], compression: SpillCompression) -> Vec<u8> {
-    let mut block = vec![0; HEADER_BYTES];
+/// Puts a header before bytes.
+pub(super) fn seal(raw: &[u8]) -> Vec<u8> {
+    sealed(raw, &[], SpillCompression::None)
+}
+
+/// Puts a header before plain bytes and others, which are compressed if that makes them fewer.
+fn sealed(plain: &[u8], raw: &[u8], compression: SpillCompression) -> Vec<u8> {
+    let start = HEADER_BYTES + plain.len();
+    let mut block = Vec::with_capacity(start + raw.len());
+    block.resize(HEADER_BYTES, 0);
+    block.extend(plain);
     let compressed = match compression {
         SpillCompression::None => false,
         SpillCompression::Lz4 => {
-            block.resize(HEADER_BYTES + lz4_flex::block::get_maximum_output_size(raw.len()), 0);
-            let written = lz4_flex::block::compress_into(raw, &mut block[HEADER_BYTES..]);
-            block.truncate(HEADER_BYTES + written.as_ref().map_or(0, |length| *length));
+            block.resize(start + lz4_flex::block::get_maximum_output_size(raw.len()), 0);
+            let written = lz4_flex::block::compress_into(raw, &mut block[start..]);
+            block.truncate(start + written.as_ref().map_or(0, |length| *length));
             written.is_ok_and(|length| length < raw.len())
         }
         SpillCompression::Zstd => {
@@ -61,14 +65,13 @@ pub(super) fn seal(raw: &[u8], compression: SpillCompression) -> Vec<u8> {
     };
     let codec = if compressed { compression } else { SpillCompression::None };
     if !compressed {
-        block.truncate(HEADER_BYTES);
+        block.truncate(start);
         block.extend_from_slice(raw);
     }
     let stored = (block.len() - HEADER_BYTES) as u64;
-    let checksum = XxHash64::oneshot(
-        seed(codec_number(codec).into(), raw.len() as u64),
-        &block[HEADER_BYTES..],
-    );
+    block[CHECKED_FROM..HEADER_BYTES].copy_from_slice(&(plain.len() as u64).to_le_bytes());
+    let seed = seed(codec_number(codec).into(), raw.len() as u64);
+    let checksum = XxHash64::oneshot(seed, &block[CHECKED_FROM..]);
     block[0..4].copy_from_slice(&MAGIC.to_le_bytes());
     block[4..8].copy_from_slice(&codec_number(codec).to_le_bytes());
     block[8..16].copy_from_slice(&(raw.len() as u64).to_le_bytes());
@@ -89,30 +92,32 @@ pub(super) fn stored_bytes(header: &[u8], path: &Path) -> Result<usize> {
 
 /// Bytes that a sealed block holds before compression.
 pub(super) fn raw_bytes(block: &[u8]) -> u64 {
-    number(block, 8, 16).unwrap_or(0)
+    let field = |from, to| number(block, from, to).unwrap_or(0);
+    field(8, 16).saturating_add(field(CHECKED_FROM, HEADER_BYTES))
 }
 
 /// Whether a block is as it was sealed; `path` is for the message.
 pub(super) fn check(block: &[u8], path: &Path) -> Result<()> {
     let stored = stored_bytes(block, path)?;
-    let bytes = &block[HEADER_BYTES..];
-    if bytes.len() != stored {
+    if block.len() - HEADER_BYTES != stored {
         return Err(damaged(path, "was cut"));
     }
     let field = |from, to| number(block, from, to).unwrap_or(0);
-    if XxHash64::oneshot(seed(field(4, 8), field(8, 16)), bytes) != field(24, 32) {
+    let seed = seed(field(4, 8), field(8, 16));
+    if XxHash64::oneshot(seed, &block[CHECKED_FROM..]) != field(24, 32) {
         return Err(damaged(path, "is damaged: a checksum is wrong"));
     }
     Ok(())
 }
 
-/// What was sealed.
-pub(super) fn open(block: &[u8], path: &Path) -> Result<Buffer> {
+/// The plain bytes that were sealed, and the others.
+fn open<'a>(block: &'a [u8], path: &Path) -> Result<(&'a [u8], Buffer)> {
     check(block, path)?;
-    let bytes = &block[HEADER_BYTES..];
-    let stored = bytes.len();
     let field = |from, to| number(block, from, to).unwrap_or(0);
     let wrong = || damaged(path, "is damaged: a block cannot be decompressed");
+    let plain = usize::try_from(field(CHECKED_FROM, HEADER_BYTES)).map_err(|_| wrong())?;
+    let (plain, bytes) = block[HEADER_BYTES..].split_at_checked(plain).ok_or_else(wrong)?;
+    let stored = bytes.len();
     let length = usize::try_from(field(8, 16)).map_err(|_| wrong())?;
     let mut raw = MutableBuffer::from_len_zeroed(length);
     let written = match field(4, 8) {
@@ -127,31 +132,16 @@ pub(super) fn open(block: &[u8], path: &Path) -> Result<Buffer> {
     if written != length {
         return Err(wrong());
     }
-    Ok(raw.into())
+    Ok((plain, raw.into()))
 }
 
-/// The batch of a block. Its columns are views into one buffer.
+/// The batch of a block.
 pub(super) fn decode(block: &[u8], schema: &SchemaRef, path: &Path) -> Result<RecordBatch> {
-    let mut bytes = open(block, path)?;
+    let (plain, rest) = open(block, path)?;
     // SAFETY: by its checksum the block is one that `encode` made of a valid batch, in a folder that
     // only this user can write to.
-    let mut decoder = unsafe { StreamDecoder::new().with_skip_validation(true) };
-    let batch = loop {
-        match decoder.decode(&mut bytes)? {
-            Some(batch) => break batch,
-            None if bytes.is_empty() => {
-                return Err(damaged(path, "is damaged: a batch is missing"));
-            }
-            None => {}
-        }
-    };
-    // The field names and metadata of the plan, which are not always those of the batch.
-    RecordBatch::try_new_with_options(
-        SchemaRef::clone(schema),
-        batch.columns().to_vec(),
-        &arrow::array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows())),
-    )
-    .map_err(Error::from)
+    let batch = unsafe { unpack(plain, &rest, schema)? };
+    batch.ok_or_else(|| damaged(path, "is damaged: a batch is missing"))
 }
 
 /// The checksum begins with this, so that it also covers the header.
@@ -229,9 +219,10 @@ mod tests {
         .take(5000)
         .collect();
         for codec in [SpillCompression::Lz4, SpillCompression::Zstd] {
-            let block = seal(&noise, codec);
-            assert_eq!(block.len(), HEADER_BYTES + noise.len());
-            assert_eq!(open(&block, Path::new("x")).unwrap().as_slice(), noise);
+            let block = sealed(b"plain", &noise, codec);
+            assert_eq!(block.len(), HEADER_BYTES + 5 + noise.len());
+            let (plain, rest) = open(&block, Path::new("x")).unwrap();
+            assert_eq!((plain, rest.as_slice()), (b"plain".as_slice(), noise.as_slice()));
         }
     }
 

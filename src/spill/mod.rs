@@ -3,6 +3,7 @@
 //! - this module: the [`SpillStore`], which owns the folders, counts what is in them and refuses
 //!   what is too much
 //! - `block`: batches ⇄ compressed, checked bytes
+//! - `pack`: batches ⇄ bytes that are as few as they can be without a compressor
 //! - `file`: a [`SpillFile`] of blocks, written in order and read in any
 //! - `folder`: a folder of this process, and the removal of those of dead ones
 //! - `stream`: temporary files for DataFusion's operators
@@ -13,6 +14,7 @@
 mod block;
 mod file;
 mod folder;
+mod pack;
 mod stream;
 
 use std::path::{Path, PathBuf};

@@ -19,7 +19,6 @@ use futures::{Stream, StreamExt, stream};
 
 use super::{SpillStore, block, ended, file};
 use crate::error::{Error, Result};
-use crate::session::SpillCompression;
 
 /// Bytes in a frame.
 const FRAME_BYTES: usize = 256 << 10;
@@ -145,7 +144,7 @@ impl FrameWriter {
         if self.frame.is_empty() {
             return Ok(());
         }
-        let block = block::seal(&self.frame, SpillCompression::None);
+        let block = block::seal(&self.frame);
         self.store.take_disk(block.len() as u64, &self.path)?;
         self.length.fetch_add(block.len() as u64, Ordering::Relaxed);
         let started = Instant::now();

@@ -36,7 +36,11 @@ use crate::error::Error;
 use crate::exchange::logical_bytes;
 use crate::kernel::in_tasks;
 
-/// The part of the memory limit that the row groups of Parquet files in the making may take.
+/// The part of the memory limit that the rows of a row group of a Parquet file may have; encoded they
+/// take less.
+const ROW_GROUP_SHARE: usize = 8;
+
+/// The same for those of all files together, where there is one for each value.
 const ROW_GROUPS_SHARE: usize = 16;
 
 /// Where rows go. Everything is made aside and appears when all of it is complete.
@@ -127,8 +131,10 @@ impl FileWrite {
             return Arc::clone(&self.format);
         };
         const LEAST_ROWS: usize = 128;
-        let writers = if self.partitions.is_some() { threads(context) } else { 1 };
-        let most_bytes = limit_bytes(context) / ROW_GROUPS_SHARE / writers;
+        let most_bytes = match self.partitions {
+            Some(_) => limit_bytes(context) / ROW_GROUPS_SHARE / threads(context),
+            None => limit_bytes(context) / ROW_GROUP_SHARE,
+        };
         let most_rows = (most_bytes / row_bytes.max(1)).max(LEAST_ROWS);
         let mut options: TableParquetOptions = parquet.options().clone();
         options.global.max_row_group_size = options.global.max_row_group_size.min(most_rows);
