@@ -131,46 +131,32 @@ impl Packed {
         let rows = data.offset()..data.offset() + data.len();
         let buffer = &data.buffers()[0];
         macro_rules! integers {
-            ($type:ty) => {{
+            ($type:ty, $unsigned:ty) => {{
                 let values = &buffer.typed_data::<$type>()[rows];
                 self.add_nulls(INTEGERS, column);
                 let least = values.iter().copied().min().unwrap_or_default();
                 let most = values.iter().copied().max().unwrap_or_default();
-                let range = most.wrapping_sub(least) as u64;
-                self.add_differences(i64::from(least), range, values.len(), |row| {
-                    values[row].wrapping_sub(least) as u64
-                });
+                let difference = |value: $type| u64::from(value.wrapping_sub(least) as $unsigned);
+                self.plain.extend(i64::from(least).to_le_bytes());
+                self.add_narrow(difference(most), values.len(), |row| difference(values[row]));
             }};
         }
         match width {
-            2 => integers!(i16),
-            4 => integers!(i32),
-            8 => integers!(i64),
+            2 => integers!(i16, u16),
+            4 => integers!(i32, u32),
+            8 => integers!(i64, u64),
             _ => {
                 let values = &buffer.typed_data::<i128>()[rows];
                 let Some(values) = within_64_bits(values) else { return false };
                 self.add_nulls(INTEGERS, column);
                 let least = values.iter().copied().min().unwrap_or_default();
                 let most = values.iter().copied().max().unwrap_or_default();
-                let range = most.wrapping_sub(least) as u64;
-                self.add_differences(least, range, values.len(), |row| {
-                    values[row].wrapping_sub(least) as u64
-                });
+                let difference = |value: i64| value.wrapping_sub(least) as u64;
+                self.plain.extend(least.to_le_bytes());
+                self.add_narrow(difference(most), values.len(), |row| difference(values[row]));
             }
         }
         true
-    }
-
-    /// Adds the differences from a base, none of which is beyond `range`.
-    fn add_differences(
-        &mut self,
-        base: i64,
-        range: u64,
-        rows: usize,
-        difference: impl Fn(usize) -> u64,
-    ) {
-        self.plain.extend(base.to_le_bytes());
-        self.add_narrow(range, rows, difference);
     }
 
     /// Adds numbers, none of which is greater than `most`, and before them how wide they are.
@@ -518,7 +504,7 @@ mod tests {
             Arc::new(UInt64Array::from_iter_values([0, u64::MAX, 1, 2, 3, 4, 5, 6, 7, 8, 9])),
             decimal(decimals),
             decimal(wider),
-            Arc::new(Int16Array::from_iter_values((0..11).map(|row| i16::MIN + row * 5957))),
+            Arc::new(Int16Array::from_iter_values((0..11).map(|row| (row * 5957 - 32768) as i16))),
             Arc::new(Int32Array::from_iter((0..11).map(|row| some(row).map(|n| n as i32)))),
             Arc::new(Date32Array::from_iter((0..11).map(|row| some(row).map(|n| n as i32 * 999)))),
             Arc::new(TimestampMicrosecondArray::from_iter((0..11).map(some)).with_timezone("UTC")),
