@@ -32,6 +32,8 @@ pub(crate) struct Rules {
     numbers: NumberStyle,
     /// The formats of dates and timestamps, by column of the file, where they are not ISO 8601.
     formats: Vec<Option<DateFormat>>,
+    /// Of each column of the file, whether its type was found in samples; none beyond the end was.
+    found: Vec<bool>,
 }
 
 impl Rules {
@@ -52,7 +54,14 @@ impl Rules {
             null_words_first: dialect.null_words_in_text,
             numbers: NumberStyle { decimal: dialect.decimal, thousands: dialect.thousands },
             formats,
+            found: dialect.found.clone(),
         })
+    }
+
+    /// Whether the type of a column was found in samples, so that its values must not say more than
+    /// the type holds.
+    pub(crate) fn is_found(&self, column: usize) -> bool {
+        self.found.get(column).copied().unwrap_or(false)
     }
 
     fn is_null_word(&self, field: &[u8]) -> bool {
@@ -149,7 +158,8 @@ pub(crate) struct Converted {
 /// Converts one column of these records.
 ///
 /// An empty field is NULL and so, as the rules say, is a null word. Types without a parser of their
-/// own go through text and arrow's cast.
+/// own go through text and arrow's cast. A column whose type was found in samples has only values
+/// of which nothing is lost; one whose type was given takes what can be converted.
 pub(crate) fn column<R>(fields: Fields<'_>, records: R, column: usize, to: &DataType) -> Converted
 where
     R: ExactSizeIterator<Item = usize> + Clone,
@@ -158,6 +168,7 @@ where
     let numbers = &fields.rules.numbers;
     let plain = numbers.decimal == b'.' && numbers.thousands.is_none();
     let format = fields.rules.formats.get(column).and_then(Option::as_ref);
+    let found = fields.rules.is_found(column);
     macro_rules! integer {
         ($type:ty) => {
             match plain {
@@ -170,10 +181,22 @@ where
     }
     macro_rules! timestamp {
         ($type:ty, $unit:expr, $zone:expr) => {
-            match format {
-                None => reader.primitive::<$type>(|field| values::parse_timestamp(field, $unit)),
-                Some(format) => reader
-                    .primitive::<$type>(|field| in_unit(format.parse_timestamp_us(field)?, $unit)),
+            match (format, $zone) {
+                (Some(format), _) if found => {
+                    reader.primitive::<$type>(|field| format.parse_exact_timestamp(field, $unit))
+                }
+                (Some(format), _) => {
+                    reader.primitive::<$type>(|field| format.parse_timestamp(field, $unit))
+                }
+                (None, None) if found => reader.primitive::<$type>(|field| {
+                    values::parse_exact_timestamp::<false>(field, $unit)
+                }),
+                (None, Some(_)) if found => reader.primitive::<$type>(|field| {
+                    values::parse_exact_timestamp::<true>(field, $unit)
+                }),
+                (None, _) => {
+                    reader.primitive::<$type>(|field| values::parse_timestamp(field, $unit))
+                }
             }
             .with_type(DataType::Timestamp($unit, $zone.clone()))
         };
@@ -184,6 +207,13 @@ where
         DataType::Int8 => integer!(Int8Type),
         DataType::Int16 => integer!(Int16Type),
         DataType::Int32 => integer!(Int32Type),
+        DataType::Int64 if found => match plain {
+            true => {
+                let usual = NumberStyle::default();
+                reader.primitive::<Int64Type>(|field| values::parse_exact_i64(field, &usual))
+            }
+            false => reader.primitive::<Int64Type>(|field| values::parse_exact_i64(field, numbers)),
+        },
         DataType::Int64 => integer!(Int64Type),
         DataType::UInt8 => integer!(UInt8Type),
         DataType::UInt16 => integer!(UInt16Type),
@@ -194,8 +224,21 @@ where
         },
         DataType::Float32 => reader.primitive::<Float32Type>(|field| match plain {
             true => values::parse_f32(field),
-            false => values::parse_f64_styled(field, numbers).map(|value| value as f32),
+            false => {
+                let double = values::parse_f64_styled(field, numbers)?;
+                let float = double as f32;
+                (float.is_infinite() == double.is_infinite()).then_some(float)
+            }
         }),
+        DataType::Float64 if found => match plain {
+            true => {
+                let usual = NumberStyle::default();
+                reader.primitive::<Float64Type>(|field| values::parse_exact_f64(field, &usual))
+            }
+            false => {
+                reader.primitive::<Float64Type>(|field| values::parse_exact_f64(field, numbers))
+            }
+        },
         DataType::Float64 => match plain {
             true => reader.primitive::<Float64Type>(values::parse_f64),
             false => {
@@ -213,9 +256,13 @@ where
             })
             .with_type(to.clone()),
         DataType::Date32 => match format {
+            None if found => reader.primitive::<Date32Type>(values::parse_exact_date),
             None => reader.primitive::<Date32Type>(values::parse_date),
             Some(format) => reader.primitive::<Date32Type>(|field| format.parse_date(field)),
         },
+        DataType::Time64(TimeUnit::Microsecond) if found => {
+            reader.primitive::<Time64MicrosecondType>(values::parse_exact_time_us)
+        }
         DataType::Time64(TimeUnit::Microsecond) => {
             reader.primitive::<Time64MicrosecondType>(values::parse_time_us)
         }
@@ -250,16 +297,6 @@ impl Converted {
         let data = self.array.to_data().into_builder().data_type(data_type);
         let data = data.build().expect("types of one representation");
         Converted { array: arrow::array::make_array(data), bad: self.bad }
-    }
-}
-
-/// Microseconds as a number of another unit, rounded down; `None` if it is too large for one.
-fn in_unit(microseconds: i64, unit: TimeUnit) -> Option<i64> {
-    match unit {
-        TimeUnit::Second => Some(microseconds.div_euclid(1_000_000)),
-        TimeUnit::Millisecond => Some(microseconds.div_euclid(1000)),
-        TimeUnit::Microsecond => Some(microseconds),
-        TimeUnit::Nanosecond => microseconds.checked_mul(1000),
     }
 }
 
@@ -425,5 +462,123 @@ impl<R: ExactSizeIterator<Item = usize> + Clone> Column<'_, R> {
         }
         bad.sort_unstable();
         Converted { array, bad }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::AsArray;
+
+    use super::*;
+    use crate::scan::csv::structure::{self, Stop};
+
+    /// The one column of these lines, shown as text, with `!` for bad values and `NULL`.
+    fn column_of(lines: &str, dialect: &Dialect, to: &DataType) -> Vec<String> {
+        let rules = Rules::new(dialect, &[to]).expect("the formats are valid");
+        let bytes = lines.as_bytes();
+        let mut index = Index::default();
+        let stop = structure::find(bytes, 0, bytes.len(), true, 1, &dialect.marks(), &mut index);
+        assert_eq!(stop, Stop::Done { next: bytes.len() });
+        let fields = Fields { bytes, index: &index, width: 1, rules: &rules };
+        let Converted { array, bad } = column(fields, 0..index.starts.len(), 0, to);
+        assert_eq!(array.data_type(), to);
+        let texts = arrow::compute::cast(&array, &DataType::Utf8).expect("all types have a text");
+        let texts = texts.as_string::<i32>();
+        let shown = texts.iter().enumerate().map(|(row, text)| match text {
+            _ if bad.contains(&row) => {
+                assert!(text.is_none(), "a bad value is NULL");
+                "!".to_string()
+            }
+            text => text.unwrap_or("NULL").to_string(),
+        });
+        shown.collect()
+    }
+
+    #[test]
+    fn found_types_take_nothing_that_would_be_lost() {
+        let micros = DataType::Timestamp(TimeUnit::Microsecond, None);
+        let nanos = DataType::Timestamp(TimeUnit::Nanosecond, None);
+        let utc = DataType::Timestamp(TimeUnit::Microsecond, Some("+00:00".into()));
+        let given = Dialect::default();
+        let found = Dialect { found: vec![true], ..Dialect::default() };
+        for (lines, to, as_given, as_found) in [
+            ("7\n07\n-07\n+7\n-0\nNA\n", DataType::Int64, "7 7 -7 7 0 NULL", "7 ! ! ! 0 NULL"),
+            (
+                "0.5\n07.5\n+1.5\n1e400\ninf\n",
+                DataType::Float64,
+                "0.5 7.5 1.5 ! inf",
+                "0.5 ! ! ! inf",
+            ),
+            (
+                "9007199254740993\n9007199254740992\n12345678901234567.89\n",
+                DataType::Float64,
+                "9007199254740992.0 9007199254740992.0 1.2345678901234568e16",
+                "! 9007199254740992.0 !",
+            ),
+            ("1e39\n1e38\n", DataType::Float32, "! 1e38", "! 1e38"),
+            (
+                "2015-01-02\n20150102\n2015-01-02 23:30:00\n",
+                DataType::Date32,
+                "2015-01-02 2015-01-02 2015-01-02",
+                "2015-01-02 ! !",
+            ),
+            (
+                "2015-01-02\n2015-01-02 01:00:00Z\n2015-01-02T01:00:00+02:00\n",
+                micros.clone(),
+                "2015-01-02T00:00:00 2015-01-02T01:00:00 2015-01-01T23:00:00",
+                "2015-01-02T00:00:00 ! !",
+            ),
+            (
+                "2015-01-02 01:00:00.123456000\n2015-01-02 01:00:00.123456789\n",
+                micros.clone(),
+                "2015-01-02T01:00:00.123456 2015-01-02T01:00:00.123456",
+                "2015-01-02T01:00:00.123456 !",
+            ),
+            (
+                "2015-01-02 01:00:00.123456789\n",
+                nanos.clone(),
+                "2015-01-02T01:00:00.123456789",
+                "2015-01-02T01:00:00.123456789",
+            ),
+            (
+                "2015-01-02T01:00:00+02:00\n2015-01-02 01:00:00\n2015-01-02\n",
+                utc,
+                "2015-01-01T23:00:00Z 2015-01-02T01:00:00Z 2015-01-02T00:00:00Z",
+                "2015-01-01T23:00:00Z ! !",
+            ),
+            (
+                "01:02:03.5\n1:02\n01:02:03.1234567\n",
+                DataType::Time64(TimeUnit::Microsecond),
+                "01:02:03.500 01:02:00 01:02:03.123456",
+                "01:02:03.500 ! !",
+            ),
+        ] {
+            let read = |dialect| column_of(lines, dialect, &to).join(" ");
+            assert_eq!(read(&given), as_given, "{lines:?} given as {to}");
+            assert_eq!(read(&found), as_found, "{lines:?} found to be {to}");
+        }
+
+        let formatted = Dialect { formats: vec![Some("%d.%m.%Y %T.%f".to_string())], ..given };
+        let found = Dialect { found: vec![true], ..formatted.clone() };
+        let lines = "2.1.2015 01:00:00.123456789\n2.1.2015 01:00:00.5\n";
+        let read = |dialect, to| column_of(lines, dialect, to).join(" ");
+        let exact = "2015-01-02T01:00:00.123456789 2015-01-02T01:00:00.500";
+        assert_eq!(read(&formatted, &nanos), exact);
+        assert_eq!(read(&found, &nanos), exact);
+        assert_eq!(read(&formatted, &micros), "2015-01-02T01:00:00.123456 2015-01-02T01:00:00.500");
+        assert_eq!(read(&found, &micros), "! 2015-01-02T01:00:00.500");
+
+        // With commas before fractions and points between thousands.
+        let german = Dialect {
+            delimiter: b';',
+            decimal: b',',
+            thousands: Some(b'.'),
+            ..Dialect::default()
+        };
+        let found = Dialect { found: vec![true], ..german.clone() };
+        let lines = "1.234\n0.012\n012\n";
+        assert_eq!(column_of(lines, &german, &DataType::Int64), ["1234", "12", "12"]);
+        assert_eq!(column_of(lines, &found, &DataType::Int64), ["1234", "!", "!"]);
+        assert_eq!(column_of("1e39\n1,5\n", &german, &DataType::Float32), ["!", "1.5"]);
     }
 }
