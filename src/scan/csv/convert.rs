@@ -64,6 +64,16 @@ impl Rules {
         self.found.get(column).copied().unwrap_or(false)
     }
 
+    /// The format of a column of dates or timestamps; `None`: ISO 8601.
+    pub(crate) fn format(&self, column: usize) -> Option<&DateFormat> {
+        self.formats.get(column)?.as_ref()
+    }
+
+    /// How numbers are written.
+    pub(crate) fn numbers(&self) -> &NumberStyle {
+        &self.numbers
+    }
+
     fn is_null_word(&self, field: &[u8]) -> bool {
         self.null_words.iter().any(|word| word == field)
     }
@@ -165,9 +175,9 @@ where
     R: ExactSizeIterator<Item = usize> + Clone,
 {
     let reader = Column { fields, column, records };
-    let numbers = &fields.rules.numbers;
+    let numbers = fields.rules.numbers();
     let plain = numbers.decimal == b'.' && numbers.thousands.is_none();
-    let format = fields.rules.formats.get(column).and_then(Option::as_ref);
+    let format = fields.rules.format(column);
     let found = fields.rules.is_found(column);
     macro_rules! integer {
         ($type:ty) => {

@@ -11,6 +11,7 @@
 //!     cuts      ── where records begin after the places at which the file is cut
 //!     structure ── where fields and records end, 64 bytes at a time
 //!     convert   ── fields of the wanted columns → arrow arrays, with values for each value
+//!     hints     ── what the user can do about a value that is not of its column's type
 //! format  ── DataFusion's `FileFormat`, which makes a source for a table and writes CSV
 //! ```
 //!
@@ -28,6 +29,7 @@ mod cuts;
 mod dialect;
 mod encoding;
 mod format;
+mod hints;
 mod input;
 mod lines;
 mod options;

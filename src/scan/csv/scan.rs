@@ -18,6 +18,7 @@ use super::convert::{self, Converted, Fields, Rules};
 use super::cuts::FileCuts;
 use super::dialect::Dialect;
 use super::encoding::BYTE_ORDER_MARK;
+use super::hints::HintedColumn;
 use super::input::{Input, Piece};
 use super::lines::line_numbers;
 use super::rejects::Rejected;
@@ -527,14 +528,12 @@ impl Scan {
         }
     }
 
-    /// The text of a field of the piece as the file has it.
-    fn shown(&self, record: usize, column: usize) -> (String, bool) {
+    /// The text of a field of the piece.
+    fn text(&self, record: usize, column: usize) -> Vec<u8> {
         let width = self.reading.file_schema.fields().len();
         let (bytes, index) = (self.piece.bytes.as_slice(), &self.index);
         let fields = Fields { bytes, index, width, rules: &self.reading.rules };
-        let mut scratch = Vec::new();
-        let text = fields.text(record, column, &mut scratch);
-        (shortened(text, SHOWN_CHARS), std::str::from_utf8(text).is_ok())
+        fields.text(record, column, &mut Vec::new()).to_vec()
     }
 
     async fn bad_record(&self, from: usize, why: Irregularity) -> DataFusionError {
@@ -566,37 +565,37 @@ impl Scan {
     }
 
     async fn bad_value(&self, record: usize, column: usize) -> DataFusionError {
-        let (value, is_utf8) = self.shown(record, column);
+        let value = self.text(record, column);
         let offset = self.piece.base + u64::from(self.index.starts[record]);
         let place = self.place(offset).await;
-        let message = self.value_message(column, &value, is_utf8);
-        let error = Error::input(format!("{place}: {message}"));
-        if !is_utf8 {
+        let error = Error::input(format!("{place}: {}", self.value_message(column, &value)));
+        if std::str::from_utf8(&value).is_err() {
             let hint = "name the encoding of the file, such as encoding = 'latin-1'";
             return error.with_hint(hint).into();
         }
-        let name = self.reading.file_schema.field(column).name();
-        error
-            .with_hint(format!(
-                "read the column as text, with types = {{'{name}': 'VARCHAR'}}, or name the word \
-                 that means NULL: nullstr = '{value}'"
-            ))
-            .into()
+        let field = self.reading.file_schema.field(column);
+        let column = HintedColumn {
+            rules: &self.reading.rules,
+            place: column,
+            name: field.name(),
+            data_type: field.data_type(),
+        };
+        error.with_hint(column.hint(&value)).into()
     }
 
-    fn value_message(&self, column: usize, value: &str, is_utf8: bool) -> String {
+    fn value_message(&self, column: usize, value: &[u8]) -> String {
         let schema = &self.reading.file_schema;
         let name = schema.field(column).name();
-        if !is_utf8 {
-            return format!("column \"{name}\" is not UTF-8: \"{value}\"");
+        let shown = shortened(value, SHOWN_CHARS);
+        if std::str::from_utf8(value).is_err() {
+            return format!("column \"{name}\" is not UTF-8: \"{shown}\"");
         }
         let is = type_name(schema, column);
-        format!("column \"{name}\" is {is}, but the value is \"{value}\"")
+        format!("column \"{name}\" is {is}, but the value is \"{shown}\"")
     }
 
     fn reject_value(&self, record: usize, column: usize) {
-        let (value, is_utf8) = self.shown(record, column);
-        let message = self.value_message(column, &value, is_utf8);
+        let message = self.value_message(column, &self.text(record, column));
         let start = self.index.starts[record] as usize;
         let width = self.reading.file_schema.fields().len();
         let end = self.index.ends[(record + 1) * width - 1] as usize;
