@@ -112,7 +112,15 @@ impl<'a> Fields<'a> {
     where
         'a: 's,
     {
-        let raw = self.raw(record, column);
+        self.text_of(self.raw(record, column), scratch)
+    }
+
+    /// The text of a field that stands so in the file.
+    #[inline]
+    fn text_of<'s>(&self, raw: &'a [u8], scratch: &'s mut Vec<u8>) -> &'s [u8]
+    where
+        'a: 's,
+    {
         match (self.rules.quote, raw) {
             (Some(quote), [first, rest @ ..]) if self.index.has_quotes && *first == quote => {
                 unquoted(rest, quote, self.rules.escape, scratch)
@@ -167,7 +175,8 @@ pub(crate) struct Converted {
 
 /// Converts one column of these records.
 ///
-/// An empty field is NULL and so, as the rules say, is a null word. Types without a parser of their
+/// An empty field is NULL and so, as the rules say, is a null word. In a column of text, an empty
+/// field in quotes is an empty text. Types without a parser of their
 /// own go through text and arrow's cast. A column whose type was found in samples has only values
 /// of which nothing is lost; one whose type was given takes what can be converted.
 pub(crate) fn column<R>(fields: Fields<'_>, records: R, column: usize, to: &DataType) -> Converted
@@ -289,12 +298,12 @@ where
         DataType::Utf8View => reader.views(),
         DataType::Utf8 => {
             let mut builder = StringBuilder::new();
-            let bad = reader.texts(|text| builder.append_option(text));
+            let bad = reader.texts::<true>(|text| builder.append_option(text));
             Converted { array: Arc::new(builder.finish()), bad }
         }
         DataType::LargeUtf8 => {
             let mut builder = LargeStringBuilder::new();
-            let bad = reader.texts(|text| builder.append_option(text));
+            let bad = reader.texts::<true>(|text| builder.append_option(text));
             Converted { array: Arc::new(builder.finish()), bad }
         }
         other => reader.by_cast(other),
@@ -318,11 +327,12 @@ struct Column<'a, R> {
 
 impl<R: ExactSizeIterator<Item = usize> + Clone> Column<'_, R> {
     /// Calls `value` with the text of each field that is not NULL, `null` for the others.
+    /// `QUOTED_EMPTY` says that an empty field is not NULL if it is quoted.
     ///
     /// `value` says whether the field has the column's type. Gives the records where it has not,
     /// for which `null` has been called as well.
     #[inline]
-    fn each<S>(
+    fn each<S, const QUOTED_EMPTY: bool>(
         &self,
         state: &mut S,
         mut value: impl FnMut(&mut S, &[u8]) -> bool,
@@ -332,8 +342,10 @@ impl<R: ExactSizeIterator<Item = usize> + Clone> Column<'_, R> {
         let mut scratch = Vec::new();
         let mut bad = Vec::new();
         for record in self.records.clone() {
-            let field = self.fields.text(record, self.column, &mut scratch);
-            if field.is_empty() || (rules.null_words_first && rules.is_null_word(field)) {
+            let raw = self.fields.raw(record, self.column);
+            let field = self.fields.text_of(raw, &mut scratch);
+            let is_empty = if QUOTED_EMPTY { raw.is_empty() } else { field.is_empty() };
+            if is_empty || (rules.null_words_first && rules.is_null_word(field)) {
                 null(state);
             } else if !value(state, field) {
                 null(state);
@@ -346,14 +358,14 @@ impl<R: ExactSizeIterator<Item = usize> + Clone> Column<'_, R> {
     }
 
     fn nulls(&self) -> Converted {
-        let bad = self.each(&mut (), |_, _| false, |_| {});
+        let bad = self.each::<_, false>(&mut (), |_, _| false, |_| {});
         Converted { array: new_null_array(&DataType::Null, self.records.len()), bad }
     }
 
     fn booleans(&self) -> Converted {
         let count = self.records.len();
         let mut state = (BooleanBufferBuilder::new(count), NullBufferBuilder::new(count));
-        let bad = self.each(
+        let bad = self.each::<_, false>(
             &mut state,
             |(bits, nulls), field| match values::parse_bool(field) {
                 Some(value) => {
@@ -379,7 +391,7 @@ impl<R: ExactSizeIterator<Item = usize> + Clone> Column<'_, R> {
     ) -> Converted {
         let count = self.records.len();
         let mut state = (Vec::<T::Native>::with_capacity(count), NullBufferBuilder::new(count));
-        let bad = self.each(
+        let bad = self.each::<_, false>(
             &mut state,
             |(values, nulls), field| match parse(field) {
                 Some(value) => {
@@ -400,8 +412,11 @@ impl<R: ExactSizeIterator<Item = usize> + Clone> Column<'_, R> {
     }
 
     /// Calls `append` with every text, `None` where it is NULL or not UTF-8.
-    fn texts(&self, mut append: impl FnMut(Option<&str>)) -> Vec<usize> {
-        self.each(
+    fn texts<const QUOTED_EMPTY: bool>(
+        &self,
+        mut append: impl FnMut(Option<&str>),
+    ) -> Vec<usize> {
+        self.each::<_, QUOTED_EMPTY>(
             &mut append,
             |append, field| match std::str::from_utf8(field) {
                 Ok(text) => {
@@ -420,7 +435,7 @@ impl<R: ExactSizeIterator<Item = usize> + Clone> Column<'_, R> {
         let ascii = !self.fields.index.has_non_ascii;
         let mut state =
             (Vec::<u128>::with_capacity(count), Vec::<u8>::new(), NullBufferBuilder::new(count));
-        let bad = self.each(
+        let bad = self.each::<_, true>(
             &mut state,
             |(views, long, nulls), field| {
                 if !ascii && std::str::from_utf8(field).is_err() {
@@ -451,7 +466,7 @@ impl<R: ExactSizeIterator<Item = usize> + Clone> Column<'_, R> {
 
     fn by_cast(&self, to: &DataType) -> Converted {
         let mut builder = StringBuilder::new();
-        let mut bad = self.texts(|text| builder.append_option(text));
+        let mut bad = self.texts::<false>(|text| builder.append_option(text));
         let texts: ArrayRef = Arc::new(builder.finish());
         let options = arrow::compute::CastOptions { safe: true, ..Default::default() };
         let array = cast_with_options(&texts, to, &options)
@@ -502,6 +517,50 @@ mod tests {
             text => text.unwrap_or("NULL").to_string(),
         });
         shown.collect()
+    }
+
+    #[test]
+    fn quoted_nothing_is_an_empty_text() {
+        let lines = "\"\"\n \nx\n\"a\"\"\"\n";
+        let usual = Dialect::default();
+        for to in [DataType::Utf8View, DataType::Utf8, DataType::LargeUtf8] {
+            assert_eq!(column_of(lines, &usual, &to), ["", " ", "x", "a\""], "{to}");
+        }
+        let words = |words: &[&str]| Dialect {
+            null_words: words.iter().map(ToString::to_string).collect(),
+            null_words_in_text: true,
+            ..Dialect::default()
+        };
+        let text = DataType::Utf8View;
+        assert_eq!(column_of(lines, &words(&[""]), &text), ["NULL", " ", "x", "a\""]);
+        assert_eq!(column_of(lines, &words(&["x"]), &text), ["", " ", "NULL", "a\""]);
+        let unquoted = Dialect { quote: None, ..Dialect::default() };
+        assert_eq!(column_of("\"\"\n", &unquoted, &text), ["\"\""]);
+        for to in [DataType::Int64, DataType::Boolean, DataType::Date32, DataType::Date64] {
+            assert_eq!(column_of("\"\"\n", &usual, &to), ["NULL"], "{to}");
+        }
+    }
+
+    #[test]
+    fn padded_fields_are_null() {
+        let dialect = Dialect::default();
+        let rules = Rules::new(&dialect, &[&DataType::Utf8; 3]).expect("there are no formats");
+        let bytes = b"x,,\"\"\n";
+        // As of `x` alone, and of the three fields there are.
+        for (ends, texts) in [([1, 1, 1], [Some("x"), None, None]), ([1, 2, 5], [Some("x"), None, Some("")])] {
+            let index = Index {
+                ends: ends.to_vec(),
+                starts: vec![0],
+                has_quotes: true,
+                has_non_ascii: false,
+            };
+            let fields = Fields { bytes, index: &index, width: 3, rules: &rules };
+            for (place, text) in texts.into_iter().enumerate() {
+                let array = column(fields, 0..1, place, &DataType::Utf8).array;
+                let found = array.as_string::<i32>().iter().next().flatten();
+                assert_eq!(found, text, "{ends:?}, field {place}");
+            }
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@
 //!
 //! Fields follow RFC 4180 with the usual extensions: any one-byte delimiter, quote, escape and
 //! comment; `\n`, `\r\n` or `\r` between records; empty lines skipped; a UTF-8 byte order mark
-//! skipped. An empty field is NULL.
+//! skipped. An empty field is NULL; in a column of text, one in quotes is an empty text.
 //!
 //! Nothing is dropped or padded in silence: a record with too many or too few fields, a value that
 //! is not of its column's type, a quoted field that never ends and text that is not UTF-8 are
