@@ -3,6 +3,7 @@
 //! ```text
 //! options ── what the user said            dialect ── what is true of this file
 //!                    └──────── sniff ────────┘  (samples spread over the files)
+//!                              foreign ── files that are no CSV, by their first bytes
 //! encoding ── bytes of other encodings → UTF-8
 //! source  ── DataFusion's side: parts of files, projection, filters, metrics
 //!   scan  ── one reader: the records that begin in one part of a file → record batches
@@ -28,6 +29,7 @@ mod convert;
 mod cuts;
 mod dialect;
 mod encoding;
+mod foreign;
 mod format;
 mod hints;
 mod input;
