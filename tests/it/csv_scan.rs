@@ -140,6 +140,24 @@ async fn a_field_may_be_longer_than_many_pieces() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_comes_before_the_records_may_be_cut_anywhere() {
+    let place = Place::new();
+    place.write("mark.csv", "\u{feff}1,a\n2,b\n");
+    place.write("titles.csv", "\u{feff}title\r\n\r\n1,a\r\n2,b\r\n");
+    for piece in [1, 2, 3, 4, 8, 9, 10, 11, 12, 13, 1000] {
+        for (name, lines) in [("mark.csv", 0), ("titles.csv", 2)] {
+            let knobs = Knobs { csv_piece_bytes: Some(piece), ..Knobs::default() };
+            let session = session(&place, 4, knobs);
+            let options = as_text(2).skip_lines(lines);
+            let frame = session.read_csv(place.path(name), options).await.unwrap();
+            session.register("t", frame).unwrap();
+            let read = texts(&session, "SELECT * FROM t ORDER BY c0").await;
+            assert_eq!(read, [["1", "a"], ["2", "b"]], "{name} in pieces of {piece}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn errors_have_their_line_wherever_the_file_is_cut() {
     let place = Place::new();
     let mut text = String::new();

@@ -244,7 +244,7 @@ impl Scan {
     /// Where the first line that is read begins: after a byte order mark and skipped lines.
     async fn after_preamble(&mut self) -> Result<u64> {
         let mut piece = std::mem::take(&mut self.piece);
-        let mut count = self.piece_bytes();
+        let mut count = self.piece_bytes().max(BYTE_ORDER_MARK.len());
         let start = loop {
             self.input.load(&mut piece, 0, count).await?;
             let mut start = match piece.bytes.starts_with(BYTE_ORDER_MARK) {
@@ -253,7 +253,7 @@ impl Scan {
             };
             let lines = self.reading.dialect.skip_lines;
             let skipped = (0..lines).try_for_each(|_| {
-                start += line_len(&piece.bytes[start..])?;
+                start += line_len(&piece.bytes[start..], piece.at_end)?;
                 Some(())
             });
             if skipped.is_some() {
@@ -685,10 +685,15 @@ fn bad_values(converted: Converted, column: usize) -> Outcome {
     Outcome::BadValues(bad, None)
 }
 
-/// Bytes up to and with the end of the line; `None` if there is no end.
-fn line_len(bytes: &[u8]) -> Option<usize> {
+/// Bytes up to and with the end of the line; `None` if there is no end, or if it may go on after
+/// these bytes, which are the last of the file if they are `at_end`.
+fn line_len(bytes: &[u8], at_end: bool) -> Option<usize> {
     let end = memchr::memchr2(b'\n', b'\r', bytes)?;
-    Some(end + 1 + usize::from(bytes[end..].starts_with(b"\r\n")))
+    match bytes[end..] {
+        [b'\r', b'\n', ..] => Some(end + 2),
+        [b'\r'] if !at_end => None,
+        _ => Some(end + 1),
+    }
 }
 
 /// What is wrong with a record, after "line 42".
