@@ -158,6 +158,34 @@ async fn what_comes_before_the_records_may_be_cut_anywhere() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn records_have_the_length_allowed_wherever_the_file_is_cut() {
+    let place = Place::new();
+    let mut text = String::new();
+    for number in 1000..2000 {
+        // Cut within the quotes, the lines inside look like records of other lengths.
+        writeln!(text, "{number},\"a\nb,c,{}\n\"", "long".repeat(5)).unwrap();
+    }
+    place.write("t.csv", text);
+    let length = "1000,\"a\nb,c,\n\"".len() + 20;
+    for piece in [10, 50, 1000, 1_000_000] {
+        let knobs = Knobs { csv_piece_bytes: Some(piece), ..Knobs::default() };
+        let session = session(&place, 4, knobs);
+        let options = as_text(2).max_record_bytes(length);
+        let frame = session.read_csv(place.path("t.csv"), options).await.unwrap();
+        session.register("t", frame).unwrap();
+        assert_eq!(rows(&session, "SELECT count(c1) FROM t").await.unwrap(), ["1000"]);
+
+        let options = as_text(2).max_record_bytes(length - 1);
+        let frame = session.read_csv(place.path("t.csv"), options).await.unwrap();
+        session.register("short", frame).unwrap();
+        let error = rows(&session, "SELECT count(c1) FROM short").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Input);
+        let message = format!("begins a record of more than {} bytes", length - 1);
+        assert!(error.to_string().contains(&message), "pieces of {piece}: {error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn errors_have_their_line_wherever_the_file_is_cut() {
     let place = Place::new();
     let mut text = String::new();

@@ -16,7 +16,7 @@ use object_store::{ObjectMeta, ObjectStore};
 
 use super::convert::{self, Converted, Fields, Rules};
 use super::cuts::FileCuts;
-use super::dialect::Dialect;
+use super::dialect::{Dialect, MAX_RECORD_BYTES};
 use super::encoding::BYTE_ORDER_MARK;
 use super::hints::HintedColumn;
 use super::input::{Input, Piece};
@@ -221,24 +221,31 @@ impl Scan {
                     Stop::More { from } => from,
                     Stop::Done { next } => next,
                 };
-            if let Some((fields, next)) = self.one_record(first) {
-                return Ok(Some((fields, self.piece.base + next as u64)));
+            if let Some((record, next)) = self.one_record(first) {
+                if self.longer_than_allowed(&record, record.ends.len()).is_some() {
+                    return Err(self.too_long(self.piece.base + first as u64).await);
+                }
+                return Ok(Some((self.texts(&record), self.piece.base + next as u64)));
             }
             self.lengthen(first).await?;
         }
     }
 
-    /// The fields of the record at this offset of the piece, and where the next one begins; `None`
-    /// if the piece does not hold all of it.
-    fn one_record(&self, from: usize) -> Option<(Vec<Vec<u8>>, usize)> {
+    /// The record at this offset of the piece, and where the next one begins; `None` if the piece
+    /// does not hold all of it.
+    fn one_record(&self, from: usize) -> Option<(Index, usize)> {
         let Piece { bytes, at_end, .. } = &self.piece;
-        let mut index = Index::default();
-        let next = structure::find_one(bytes, from, *at_end, &self.reading.marks, &mut index)?;
-        let width = index.ends.len();
-        let fields = Fields { bytes, index: &index, width, rules: &self.reading.rules };
+        let mut record = Index::default();
+        let next = structure::find_one(bytes, from, *at_end, &self.reading.marks, &mut record)?;
+        Some((record, next))
+    }
+
+    /// The fields of the one record of an index.
+    fn texts(&self, record: &Index) -> Vec<Vec<u8>> {
+        let (bytes, width) = (self.piece.bytes.as_slice(), record.ends.len());
+        let fields = Fields { bytes, index: record, width, rules: &self.reading.rules };
         let mut scratch = Vec::new();
-        let fields = (0..width).map(|field| fields.text(0, field, &mut scratch).to_vec()).collect();
-        Some((fields, next))
+        (0..width).map(|field| fields.text(0, field, &mut scratch).to_vec()).collect()
     }
 
     /// Where the first line that is read begins: after a byte order mark and skipped lines.
@@ -341,7 +348,7 @@ impl Scan {
                     }
                     count = self.piece_bytes();
                 }
-                Skip::More { from: 0 } if bytes.len() > self.reading.dialect.max_record_bytes => {
+                Skip::More { from: 0 } if self.is_too_long(bytes) => {
                     return Err(self.too_long(position).await);
                 }
                 Skip::More { from: 0 } => count *= 2,
@@ -366,7 +373,7 @@ impl Scan {
     /// Adds to the piece, whose last record begins at `from` and is not all there.
     async fn lengthen(&mut self, from: usize) -> Result<()> {
         let held = self.piece.bytes.len();
-        if held - from > self.reading.dialect.max_record_bytes {
+        if self.is_too_long(&self.piece.bytes[from..]) {
             return Err(self.too_long(self.piece.base + from as u64).await);
         }
         let count = held + (held - from).max(BEYOND_BYTES);
@@ -403,6 +410,9 @@ impl Scan {
                     break;
                 }
                 Stop::More { from: open } => {
+                    if self.is_too_long(&bytes[open..]) && !self.is_certain().await? {
+                        return Ok(());
+                    }
                     self.lengthen(open).await?;
                     from = open;
                 }
@@ -414,6 +424,12 @@ impl Scan {
                     from = next;
                 }
             }
+        }
+        if let Some(start) = self.longer_than_allowed(&self.index, width) {
+            if !self.is_certain().await? {
+                return Ok(());
+            }
+            return Err(self.too_long(self.piece.base + u64::from(start)).await);
         }
         self.reading.bytes_scanned.add((self.position - first) as usize);
         let at_end = self.piece.at_end && self.position == self.piece.end();
@@ -553,10 +569,31 @@ impl Scan {
         error.into()
     }
 
+    /// Whether a record of which there is more than these bytes is longer than allowed. What seems
+    /// to be one may be a comment.
+    fn is_too_long(&self, bytes: &[u8]) -> bool {
+        let most = self.reading.dialect.max_record_bytes;
+        let is_comment = self.reading.marks.comment.is_some_and(|byte| bytes.starts_with(&[byte]));
+        bytes.len() > if is_comment { most.max(MAX_RECORD_BYTES) } else { most }
+    }
+
+    /// Where the first of these records of the piece begins that is longer than allowed, without
+    /// its line end.
+    fn longer_than_allowed(&self, records: &Index, width: usize) -> Option<u32> {
+        let most = self.reading.dialect.max_record_bytes;
+        if self.piece.bytes.len() <= most {
+            return None;
+        }
+        let last_ends = records.ends.iter().skip(width - 1).step_by(width);
+        let mut records = records.starts.iter().zip(last_ends);
+        records.find(|(start, end)| (*end - *start) as usize > most).map(|(start, _)| *start)
+    }
+
     async fn too_long(&self, offset: u64) -> DataFusionError {
         let place = self.place(offset).await;
         let most = self.reading.dialect.max_record_bytes;
-        Error::input(format!("{place} begins a record of more than {most} bytes"))
+        let bytes = if most == 1 { "byte" } else { "bytes" };
+        Error::input(format!("{place} begins a record of more than {most} {bytes}"))
             .with_hint(
                 "a quote that is never closed is the usual cause; records that are that long need \
                  a larger max_line_size",
