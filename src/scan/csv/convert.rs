@@ -227,11 +227,9 @@ where
         DataType::Int16 => integer!(Int16Type),
         DataType::Int32 => integer!(Int32Type),
         DataType::Int64 if found => match plain {
-            true => {
-                let usual = NumberStyle::default();
-                reader.primitive::<Int64Type>(|field| values::parse_exact_i64(field, &usual))
-            }
-            false => reader.primitive::<Int64Type>(|field| values::parse_exact_i64(field, numbers)),
+            true => reader.primitive::<Int64Type>(values::parse_exact_i64),
+            false => reader
+                .primitive::<Int64Type>(|field| values::parse_exact_i64_styled(field, numbers)),
         },
         DataType::Int64 => integer!(Int64Type),
         DataType::UInt8 => integer!(UInt8Type),
@@ -250,13 +248,9 @@ where
             }
         }),
         DataType::Float64 if found => match plain {
-            true => {
-                let usual = NumberStyle::default();
-                reader.primitive::<Float64Type>(|field| values::parse_exact_f64(field, &usual))
-            }
-            false => {
-                reader.primitive::<Float64Type>(|field| values::parse_exact_f64(field, numbers))
-            }
+            true => reader.primitive::<Float64Type>(values::parse_exact_f64),
+            false => reader
+                .primitive::<Float64Type>(|field| values::parse_exact_f64_styled(field, numbers)),
         },
         DataType::Float64 => match plain {
             true => reader.primitive::<Float64Type>(values::parse_f64),
@@ -412,10 +406,7 @@ impl<R: ExactSizeIterator<Item = usize> + Clone> Column<'_, R> {
     }
 
     /// Calls `append` with every text, `None` where it is NULL or not UTF-8.
-    fn texts<const QUOTED_EMPTY: bool>(
-        &self,
-        mut append: impl FnMut(Option<&str>),
-    ) -> Vec<usize> {
+    fn texts<const QUOTED_EMPTY: bool>(&self, mut append: impl FnMut(Option<&str>)) -> Vec<usize> {
         self.each::<_, QUOTED_EMPTY>(
             &mut append,
             |append, field| match std::str::from_utf8(field) {
@@ -547,7 +538,9 @@ mod tests {
         let rules = Rules::new(&dialect, &[&DataType::Utf8; 3]).expect("there are no formats");
         let bytes = b"x,,\"\"\n";
         // As of `x` alone, and of the three fields there are.
-        for (ends, texts) in [([1, 1, 1], [Some("x"), None, None]), ([1, 2, 5], [Some("x"), None, Some("")])] {
+        for (ends, texts) in
+            [([1, 1, 1], [Some("x"), None, None]), ([1, 2, 5], [Some("x"), None, Some("")])]
+        {
             let index = Index {
                 ends: ends.to_vec(),
                 starts: vec![0],
@@ -638,12 +631,8 @@ mod tests {
         assert_eq!(read(&found, &micros), "! 2015-01-02T01:00:00.500");
 
         // With commas before fractions and points between thousands.
-        let german = Dialect {
-            delimiter: b';',
-            decimal: b',',
-            thousands: Some(b'.'),
-            ..Dialect::default()
-        };
+        let german =
+            Dialect { delimiter: b';', decimal: b',', thousands: Some(b'.'), ..Dialect::default() };
         let found = Dialect { found: vec![true], ..german.clone() };
         let lines = "1.234\n0.012\n012\n";
         assert_eq!(column_of(lines, &german, &DataType::Int64), ["1234", "12", "12"]);

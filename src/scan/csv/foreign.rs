@@ -81,7 +81,9 @@ mod tests {
         }
         let hint = check("a/t.csv", b"BZh91AY&SYrest").unwrap_err();
         assert_eq!(hint.hint(), Some("give compression = 'bzip2', or name it t.csv.bz2"));
-        for text in ["PAR1,a\n", "PAR1\n1\n", "BZh9,x\n", "PK,id\n", "ARROW1,b\n", "id\n1\n", "", "P"] {
+        for text in
+            ["PAR1,a\n", "PAR1\n1\n", "BZh9,x\n", "PK,id\n", "ARROW1,b\n", "id\n1\n", "", "P"]
+        {
             assert!(check("t.csv", text.as_bytes()).is_ok(), "{text:?}");
         }
     }

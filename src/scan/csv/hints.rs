@@ -4,7 +4,7 @@ use arrow::datatypes::{DataType, TimeUnit};
 
 use super::convert::Rules;
 use super::values::{
-    DateFormat, parse_date, parse_exact_f64, parse_exact_timestamp, parse_f64_styled,
+    DateFormat, parse_date, parse_exact_f64_styled, parse_exact_timestamp, parse_f64_styled,
     parse_i64_styled,
 };
 use crate::scan::options::OptionValue;
@@ -46,9 +46,7 @@ impl HintedColumn<'_> {
         const LONGEST_WORD: usize = 30;
         let text = format!("read the column as text, with {}", self.types("VARCHAR"));
         match str::from_utf8(value) {
-            Ok(word)
-                if value.len() <= LONGEST_WORD && !value.iter().any(u8::is_ascii_digit) =>
-            {
+            Ok(word) if value.len() <= LONGEST_WORD && !value.iter().any(u8::is_ascii_digit) => {
                 let word = OptionValue::Text(word.to_string()).to_sql();
                 format!("{text}, or name the word that means NULL: nullstr = {word}")
             }
@@ -63,7 +61,7 @@ impl HintedColumn<'_> {
             let bigger = || format!("read the column with {}", self.types("BIGINT"));
             return self.front(value).or_else(|| is_small.then(bigger));
         }
-        if parse_exact_f64(value, numbers).is_some() {
+        if parse_exact_f64_styled(value, numbers).is_some() {
             return Some(format!("read the column with {}", self.types("DOUBLE")));
         }
         self.beyond_doubles(value)
@@ -75,7 +73,7 @@ impl HintedColumn<'_> {
         let numbers = self.rules.numbers();
         parse_f64_styled(value, numbers)?;
         let front = self.front(value);
-        if front.is_some() || parse_exact_f64(value, numbers).is_some() {
+        if front.is_some() || parse_exact_f64_styled(value, numbers).is_some() {
             return front;
         }
         let point = value.iter().position(|byte| *byte == numbers.decimal);
@@ -173,58 +171,49 @@ mod tests {
     #[test]
     fn hints_name_the_type_that_keeps_the_value() {
         let found = Dialect { found: vec![true], ..Dialect::default() };
+        let given = Dialect::default();
         let micros = DataType::Timestamp(TimeUnit::Microsecond, None);
         let utc = DataType::Timestamp(TimeUnit::Microsecond, Some("+00:00".into()));
-        let digits = "a DOUBLE would not keep its digits: read the column with ";
-        for (data_type, value, expected) in [
-            (&DataType::Int64, "07072", "as a number it would lose its leading zero: read the \
-                column as text, with types = {'v': 'VARCHAR'}"),
-            (&DataType::Int64, "+4912", "as a number it would lose its plus sign: read the column \
-                as text, with types = {'v': 'VARCHAR'}"),
-            (&DataType::Int64, "17.25", "read the column with types = {'v': 'DOUBLE'}"),
-            (&DataType::Int64, "12345678901234567890", "a DOUBLE would not keep its digits: read \
-                the column with types = {'v': 'DECIMAL(38, 0)'} or types = {'v': 'VARCHAR'}"),
-            (&DataType::Int64, "n/a?", "read the column as text, with types = {'v': 'VARCHAR'}, or \
-                name the word that means NULL: nullstr = 'n/a?'"),
-            (&DataType::Int64, "it's", "read the column as text, with types = {'v': 'VARCHAR'}, or \
-                name the word that means NULL: nullstr = 'it''s'"),
-            (&DataType::Int64, "12 ", "read the column as text, with types = {'v': 'VARCHAR'}"),
-            (&DataType::Float64, "07.5", "as a number it would lose its leading zero: read the \
-                column as text, with types = {'v': 'VARCHAR'}"),
-            (&DataType::Float64, "12345678901234567.89", &format!("{digits}types = \
-                {{'v': 'DECIMAL(38, 2)'}} or types = {{'v': 'VARCHAR'}}")),
-            (&DataType::Float64, "1e400", "read the column as text, with types = {'v': 'VARCHAR'}"),
-            (&DataType::Date32, "2015-12-31 23:30:00", "read the column with types = \
-                {'v': 'TIMESTAMP'}"),
-            (&DataType::Date32, "20151231", "read the column with types = {'v': 'DATE'}"),
-            (&DataType::Date32, "2015-12-31 23:30:00Z", "read the column as text, with types = \
-                {'v': 'VARCHAR'}"),
-            (&micros, "2015-12-31 23:30:00+02:00", "some timestamps have a zone: if those without \
-                one are in UTC, read the column with types = {'v': 'TIMESTAMPTZ'}, else with \
-                types = {'v': 'VARCHAR'}"),
-            (&micros, "2015-12-31 23:30:00.123456789", "read the column with types = \
-                {'v': 'TIMESTAMP(9)'}"),
-            (&utc, "2015-12-31 23:30:00", "some timestamps have a zone: if this one, which has \
-                none, is in UTC, read the column with types = {'v': 'TIMESTAMPTZ'}, else with \
-                types = {'v': 'VARCHAR'}"),
-            (&micros, "later", "read the column as text, with types = {'v': 'VARCHAR'}, or name \
-                the word that means NULL: nullstr = 'later'"),
+        let types = |data_type: &str| format!("types = {{'v': '{data_type}'}}");
+        let with = |data_type: &str| format!("read the column with {}", types(data_type));
+        let text = format!("read the column as text, with {}", types("VARCHAR"));
+        let word =
+            |word: &str| format!("{text}, or name the word that means NULL: nullstr = {word}");
+        let front = |front: &str| format!("as a number it would lose its {front}: {text}");
+        let digits = |data_type: &str| {
+            let (decimal, text) = (with(data_type), types("VARCHAR"));
+            format!("a DOUBLE would not keep its digits: {decimal} or {text}")
+        };
+        let zone = |which: &str| {
+            let (zoned, text) = (with("TIMESTAMPTZ"), types("VARCHAR"));
+            format!("some timestamps have a zone: if {which} in UTC, {zoned}, else with {text}")
+        };
+        for (dialect, data_type, value, expected) in [
+            (&found, &DataType::Int64, "07072", front("leading zero")),
+            (&found, &DataType::Int64, "+4912", front("plus sign")),
+            (&found, &DataType::Int64, "17.25", with("DOUBLE")),
+            (&found, &DataType::Int64, "12345678901234567890", digits("DECIMAL(38, 0)")),
+            (&found, &DataType::Int64, "n/a?", word("'n/a?'")),
+            (&found, &DataType::Int64, "it's", word("'it''s'")),
+            (&found, &DataType::Int64, "12 ", text.clone()),
+            (&given, &DataType::Int32, "17.25", with("DOUBLE")),
+            (&given, &DataType::Int8, "128", with("BIGINT")),
+            (&found, &DataType::Float64, "07.5", front("leading zero")),
+            (&found, &DataType::Float64, "12345678901234567.89", digits("DECIMAL(38, 2)")),
+            (&found, &DataType::Float64, "1e400", text.clone()),
+            (&found, &DataType::Date32, "2015-12-31 23:30:00", with("TIMESTAMP")),
+            (&found, &DataType::Date32, "20151231", with("DATE")),
+            (&found, &DataType::Date32, "2015-12-31 23:30:00Z", text.clone()),
+            (&found, &micros, "2015-12-31 23:30:00+02:00", zone("those without one are")),
+            (&found, &micros, "2015-12-31 23:30:00.123456789", with("TIMESTAMP(9)")),
+            (&found, &micros, "later", word("'later'")),
+            (&found, &utc, "2015-12-31 23:30:00", zone("this one, which has none, is")),
+            (&given, &DataType::Boolean, "2", text.clone()),
         ] {
-            assert_eq!(hint(&found, data_type, value), expected, "{value} in {data_type}");
-        }
-        let given = Dialect::default();
-        for (data_type, value, expected) in [
-            (DataType::Int8, "128", "read the column with types = {'v': 'BIGINT'}"),
-            (DataType::Int32, "17.25", "read the column with types = {'v': 'DOUBLE'}"),
-            (DataType::Boolean, "2", "read the column as text, with types = {'v': 'VARCHAR'}"),
-        ] {
-            assert_eq!(hint(&given, &data_type, value), expected, "{value} in {data_type}");
+            assert_eq!(hint(dialect, data_type, value), expected, "{value} in {data_type}");
         }
         let format = Some("%d.%m.%Y %T.%f".to_string());
         let formatted = Dialect { formats: vec![format], ..found };
-        assert_eq!(
-            hint(&formatted, &micros, "1.2.2015 01:02:03.1234567"),
-            "read the column with types = {'v': 'TIMESTAMP(9)'}"
-        );
+        assert_eq!(hint(&formatted, &micros, "1.2.2015 01:02:03.1234567"), with("TIMESTAMP(9)"));
     }
 }

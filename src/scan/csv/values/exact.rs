@@ -3,29 +3,55 @@
 
 use std::io::Write;
 
+use super::float::parse_f64;
+use super::integer::parse_i64;
 use super::style::{NumberStyle, parse_f64_styled, parse_i64_styled};
 
-/// Like [`parse_i64_styled`], without a plus sign or zeros before another digit.
+/// Like [`parse_i64`], without a plus sign or zeros before another digit.
 #[inline]
-pub(crate) fn parse_exact_i64(field: &[u8], style: &NumberStyle) -> Option<i64> {
+pub(crate) fn parse_exact_i64(field: &[u8]) -> Option<i64> {
+    // Whole columns are of one digit, of which many are zero.
+    if field.len() > 1 && loses_front(field, None) {
+        return None;
+    }
+    parse_i64(field)
+}
+
+/// Like [`parse_exact_i64`], for numbers of this style.
+#[inline]
+pub(crate) fn parse_exact_i64_styled(field: &[u8], style: &NumberStyle) -> Option<i64> {
     if loses_front(field, style.thousands) {
         return None;
     }
     parse_i64_styled(field, style)
 }
 
-/// Like [`parse_f64_styled`], without a plus sign or zeros before another digit. A number without
-/// an exponent has no more digits before its fraction than the double keeps.
+/// Like [`parse_f64`], without a plus sign or zeros before another digit. A number without an
+/// exponent has no more digits before its fraction than the double keeps.
 #[inline]
-pub(crate) fn parse_exact_f64(field: &[u8], style: &NumberStyle) -> Option<f64> {
-    /// Below it, there is a double for every integer.
-    const LARGE: f64 = (1_u64 << f64::MANTISSA_DIGITS) as f64;
-    if loses_front(field, style.thousands) {
+pub(crate) fn parse_exact_f64(field: &[u8]) -> Option<f64> {
+    let value = parse_f64(field)?;
+    if loses_front(field, None) || (value.abs() >= LARGE && !keeps_digits(field, value, &USUAL)) {
         return None;
     }
-    let value = parse_f64_styled(field, style)?;
-    (value.abs() < LARGE || value.is_nan() || keeps_digits(field, value, style)).then_some(value)
+    Some(value)
 }
+
+/// Like [`parse_exact_f64`], for numbers of this style.
+#[inline]
+pub(crate) fn parse_exact_f64_styled(field: &[u8], style: &NumberStyle) -> Option<f64> {
+    let value = parse_f64_styled(field, style)?;
+    let loses_front = loses_front(field, style.thousands);
+    if loses_front || (value.abs() >= LARGE && !keeps_digits(field, value, style)) {
+        return None;
+    }
+    Some(value)
+}
+
+const USUAL: NumberStyle = NumberStyle { decimal: b'.', thousands: None };
+
+/// Below it, there is a double for every integer.
+const LARGE: f64 = (1_u64 << f64::MANTISSA_DIGITS) as f64;
 
 /// Whether the number that a text is would be written without its first character: a plus sign, or
 /// a zero before another digit.
@@ -70,7 +96,6 @@ fn keeps_digits(field: &[u8], value: f64, style: &NumberStyle) -> bool {
 mod tests {
     use super::*;
 
-    const USUAL: NumberStyle = NumberStyle { decimal: b'.', thousands: None };
     const GERMAN: NumberStyle = NumberStyle { decimal: b',', thousands: Some(b'.') };
 
     #[test]
@@ -90,12 +115,13 @@ mod tests {
             ("1x", None),
             ("", None),
         ] {
-            assert_eq!(parse_exact_i64(text.as_bytes(), &USUAL), value, "{text:?}");
+            assert_eq!(parse_exact_i64(text.as_bytes()), value, "{text:?}");
+            assert_eq!(parse_exact_i64_styled(text.as_bytes(), &USUAL), value, "{text:?}");
         }
         for (text, value) in
             [("1.234", Some(1234)), ("0.001", None), ("-012", None), ("0", Some(0))]
         {
-            assert_eq!(parse_exact_i64(text.as_bytes(), &GERMAN), value, "{text:?}");
+            assert_eq!(parse_exact_i64_styled(text.as_bytes(), &GERMAN), value, "{text:?}");
         }
     }
 
@@ -125,9 +151,10 @@ mod tests {
         ] {
             let bits = |value: Option<f64>| value.map(f64::to_bits);
             let field = text.as_bytes();
-            let lenient = parse_f64_styled(field, &USUAL);
+            let lenient = parse_f64(field);
             assert!(lenient.is_some(), "{text:?}");
-            assert_eq!(bits(parse_exact_f64(field, &USUAL)), bits(lenient), "{text:?}");
+            assert_eq!(bits(parse_exact_f64(field)), bits(lenient), "{text:?}");
+            assert_eq!(bits(parse_exact_f64_styled(field, &USUAL)), bits(lenient), "{text:?}");
         }
         for text in [
             "07.5",
@@ -143,12 +170,13 @@ mod tests {
             "1e400",
             "x",
         ] {
-            assert_eq!(parse_exact_f64(text.as_bytes(), &USUAL), None, "{text:?}");
+            assert_eq!(parse_exact_f64(text.as_bytes()), None, "{text:?}");
+            assert_eq!(parse_exact_f64_styled(text.as_bytes(), &USUAL), None, "{text:?}");
         }
-        assert_eq!(parse_exact_f64(b"12.345,5", &GERMAN), Some(12345.5));
-        assert_eq!(parse_exact_f64(b"10.000.000.000.000.000,0", &GERMAN), Some(1e16));
-        assert_eq!(parse_exact_f64(b"10.000.000.000.000.001", &GERMAN), None);
-        assert_eq!(parse_exact_f64(b"0.001,5", &GERMAN), None);
+        assert_eq!(parse_exact_f64_styled(b"12.345,5", &GERMAN), Some(12345.5));
+        assert_eq!(parse_exact_f64_styled(b"10.000.000.000.000.000,0", &GERMAN), Some(1e16));
+        assert_eq!(parse_exact_f64_styled(b"10.000.000.000.000.001", &GERMAN), None);
+        assert_eq!(parse_exact_f64_styled(b"0.001,5", &GERMAN), None);
     }
 
     #[test]
@@ -156,7 +184,7 @@ mod tests {
         for exponent in -300..=308 {
             for mantissa in [1.0, 1.5, 9.87654321, 1.2345678901234567] {
                 let text = format!("{}", -mantissa * 10_f64.powi(exponent));
-                assert!(parse_exact_f64(text.as_bytes(), &USUAL).is_some(), "{text}");
+                assert!(parse_exact_f64(text.as_bytes()).is_some(), "{text}");
             }
         }
     }
