@@ -38,8 +38,9 @@ pub(super) fn reported(err: Error, script: Option<Script<'_>>) -> Error {
 /// Says on standard error how many records were left out because they could not be read, if any.
 pub(super) fn report_rejected(count: u64) {
     if count > 0 {
-        let records = if count == 1 { "record was" } else { "records were" };
-        eprintln!("{count} {records} left out because they could not be read (ignore_errors)");
+        let (records, they) =
+            if count == 1 { ("record was", "it") } else { ("records were", "they") };
+        eprintln!("{count} {records} left out because {they} could not be read (ignore_errors)");
     }
 }
 

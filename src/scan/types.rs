@@ -17,8 +17,10 @@ pub(crate) fn parse_type(name: &str) -> Result<DataType> {
         }
         None => (upper, None),
     };
-    let micros =
-        |zone: Option<&str>| DataType::Timestamp(TimeUnit::Microsecond, zone.map(Into::into));
+    let timestamp = |zone: Option<&str>| {
+        let unit = timestamp_unit(name, arguments.as_deref())?;
+        Ok::<_, Error>(DataType::Timestamp(unit, zone.map(Into::into)))
+    };
     Ok(match word.as_str() {
         "BOOLEAN" | "BOOL" | "LOGICAL" => DataType::Boolean,
         "TINYINT" | "INT1" => DataType::Int8,
@@ -34,8 +36,8 @@ pub(crate) fn parse_type(name: &str) -> Result<DataType> {
         "DECIMAL" | "NUMERIC" | "DEC" => decimal(name, arguments.as_deref())?,
         "DATE" => DataType::Date32,
         "TIME" => DataType::Time64(TimeUnit::Microsecond),
-        "TIMESTAMP" | "DATETIME" | "DATETIME64" | "TIMESTAMP WITHOUT TIME ZONE" => micros(None),
-        "TIMESTAMPTZ" | "TIMESTAMP WITH TIME ZONE" => micros(Some("+00:00")),
+        "TIMESTAMP" | "DATETIME" | "DATETIME64" | "TIMESTAMP WITHOUT TIME ZONE" => timestamp(None)?,
+        "TIMESTAMPTZ" | "TIMESTAMP WITH TIME ZONE" => timestamp(Some("+00:00"))?,
         "VARCHAR" | "TEXT" | "STRING" | "CHAR" | "BPCHAR" | "OBJECT" | "STR" => DataType::Utf8View,
         "BLOB" | "BYTEA" | "BINARY" | "VARBINARY" => DataType::Binary,
         _ => return Err(unknown(name)),
@@ -59,6 +61,18 @@ fn decimal(name: &str, arguments: Option<&str>) -> Result<DataType> {
         }
         _ => Err(Error::config(format!("\"{name}\" is not a decimal type"))
             .with_hint("write DECIMAL(precision, scale) with 1 to 38 digits")),
+    }
+}
+
+/// The unit that holds as many digits of a second's fraction.
+fn timestamp_unit(name: &str, digits: Option<&str>) -> Result<TimeUnit> {
+    match digits.map(str::trim).map(str::parse) {
+        None | Some(Ok(4..=6)) => Ok(TimeUnit::Microsecond),
+        Some(Ok(0_u8)) => Ok(TimeUnit::Second),
+        Some(Ok(1..=3)) => Ok(TimeUnit::Millisecond),
+        Some(Ok(7..=9)) => Ok(TimeUnit::Nanosecond),
+        Some(_) => Err(Error::config(format!("\"{name}\" is not a type of timestamps"))
+            .with_hint("write TIMESTAMP(9) for nanoseconds; TIMESTAMP has microseconds")),
     }
 }
 
@@ -106,8 +120,16 @@ pub(crate) fn type_name(data_type: &DataType) -> String {
         DataType::Decimal128(precision, scale) => format!("DECIMAL({precision}, {scale})"),
         DataType::Date32 => "DATE".to_string(),
         DataType::Time64(_) => "TIME".to_string(),
-        DataType::Timestamp(_, None) => "TIMESTAMP".to_string(),
-        DataType::Timestamp(_, Some(_)) => "TIMESTAMPTZ".to_string(),
+        DataType::Timestamp(unit, zone) => {
+            let word = if zone.is_some() { "TIMESTAMPTZ" } else { "TIMESTAMP" };
+            let digits = match unit {
+                TimeUnit::Second => "(0)",
+                TimeUnit::Millisecond => "(3)",
+                TimeUnit::Microsecond => "",
+                TimeUnit::Nanosecond => "(9)",
+            };
+            format!("{word}{digits}")
+        }
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "VARCHAR".to_string(),
         DataType::Binary => "BLOB".to_string(),
         other => other.to_string(),
@@ -134,7 +156,11 @@ mod tests {
             "DATE",
             "TIME",
             "TIMESTAMP",
+            "TIMESTAMP(0)",
+            "TIMESTAMP(3)",
+            "TIMESTAMP(9)",
             "TIMESTAMPTZ",
+            "TIMESTAMPTZ(9)",
             "VARCHAR",
             "BLOB",
         ] {
@@ -152,6 +178,13 @@ mod tests {
             parse_type("timestamp(6) with time zone").unwrap(),
             DataType::Timestamp(TimeUnit::Microsecond, Some("+00:00".into()))
         );
+        assert_eq!(
+            parse_type("timestamp(9) without time zone").unwrap(),
+            DataType::Timestamp(TimeUnit::Nanosecond, None)
+        );
+        for wrong in ["timestamp(10)", "timestamp(x)"] {
+            assert!(parse_type(wrong).is_err(), "{wrong:?}");
+        }
         for wrong in ["decimal(0)", "decimal(5,6)", "decimal(40,2)", "decimal(1", "integr", ""] {
             assert!(parse_type(wrong).is_err(), "{wrong:?}");
         }

@@ -140,6 +140,52 @@ async fn a_field_may_be_longer_than_many_pieces() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_comes_before_the_records_may_be_cut_anywhere() {
+    let place = Place::new();
+    place.write("mark.csv", "\u{feff}1,a\n2,b\n");
+    place.write("titles.csv", "\u{feff}title\r\n\r\n1,a\r\n2,b\r\n");
+    for piece in [1, 2, 3, 4, 8, 9, 10, 11, 12, 13, 1000] {
+        for (name, lines) in [("mark.csv", 0), ("titles.csv", 2)] {
+            let knobs = Knobs { csv_piece_bytes: Some(piece), ..Knobs::default() };
+            let session = session(&place, 4, knobs);
+            let options = as_text(2).skip_lines(lines);
+            let frame = session.read_csv(place.path(name), options).await.unwrap();
+            session.register("t", frame).unwrap();
+            let read = texts(&session, "SELECT * FROM t ORDER BY c0").await;
+            assert_eq!(read, [["1", "a"], ["2", "b"]], "{name} in pieces of {piece}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn records_have_the_length_allowed_wherever_the_file_is_cut() {
+    let place = Place::new();
+    let mut text = String::new();
+    for number in 1000..2000 {
+        // Cut within the quotes, the lines inside look like records of other lengths.
+        writeln!(text, "{number},\"a\nb,c,{}\n\"", "long".repeat(5)).unwrap();
+    }
+    place.write("t.csv", text);
+    let length = "1000,\"a\nb,c,\n\"".len() + 20;
+    for piece in [10, 50, 1000, 1_000_000] {
+        let knobs = Knobs { csv_piece_bytes: Some(piece), ..Knobs::default() };
+        let session = session(&place, 4, knobs);
+        let options = as_text(2).max_record_bytes(length);
+        let frame = session.read_csv(place.path("t.csv"), options).await.unwrap();
+        session.register("t", frame).unwrap();
+        assert_eq!(rows(&session, "SELECT count(c1) FROM t").await.unwrap(), ["1000"]);
+
+        let options = as_text(2).max_record_bytes(length - 1);
+        let frame = session.read_csv(place.path("t.csv"), options).await.unwrap();
+        session.register("short", frame).unwrap();
+        let error = rows(&session, "SELECT count(c1) FROM short").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Input);
+        let message = format!("begins a record of more than {} bytes", length - 1);
+        assert!(error.to_string().contains(&message), "pieces of {piece}: {error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn errors_have_their_line_wherever_the_file_is_cut() {
     let place = Place::new();
     let mut text = String::new();

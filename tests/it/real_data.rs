@@ -396,7 +396,7 @@ async fn forms_of_real_files_are_found() {
         ),
         (
             examples.join("test_latin1.csv"),
-            [",", "\"", "\"", "\\n", "0", "", "true", "latin-1", "3"],
+            [",", "\"", "\"", "\\n", "0", "", "true", "windows-1252", "3"],
         ),
         (
             examples.join("mac_newlines.csv"),

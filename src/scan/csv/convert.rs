@@ -32,6 +32,8 @@ pub(crate) struct Rules {
     numbers: NumberStyle,
     /// The formats of dates and timestamps, by column of the file, where they are not ISO 8601.
     formats: Vec<Option<DateFormat>>,
+    /// Of each column of the file, whether its type was found in samples; none beyond the end was.
+    found: Vec<bool>,
 }
 
 impl Rules {
@@ -52,7 +54,24 @@ impl Rules {
             null_words_first: dialect.null_words_in_text,
             numbers: NumberStyle { decimal: dialect.decimal, thousands: dialect.thousands },
             formats,
+            found: dialect.found.clone(),
         })
+    }
+
+    /// Whether the type of a column was found in samples, so that its values must not say more than
+    /// the type holds.
+    pub(crate) fn is_found(&self, column: usize) -> bool {
+        self.found.get(column).copied().unwrap_or(false)
+    }
+
+    /// The format of a column of dates or timestamps; `None`: ISO 8601.
+    pub(crate) fn format(&self, column: usize) -> Option<&DateFormat> {
+        self.formats.get(column)?.as_ref()
+    }
+
+    /// How numbers are written.
+    pub(crate) fn numbers(&self) -> &NumberStyle {
+        &self.numbers
     }
 
     fn is_null_word(&self, field: &[u8]) -> bool {
@@ -93,7 +112,15 @@ impl<'a> Fields<'a> {
     where
         'a: 's,
     {
-        let raw = self.raw(record, column);
+        self.text_of(self.raw(record, column), scratch)
+    }
+
+    /// The text of a field that stands so in the file.
+    #[inline]
+    fn text_of<'s>(&self, raw: &'a [u8], scratch: &'s mut Vec<u8>) -> &'s [u8]
+    where
+        'a: 's,
+    {
         match (self.rules.quote, raw) {
             (Some(quote), [first, rest @ ..]) if self.index.has_quotes && *first == quote => {
                 unquoted(rest, quote, self.rules.escape, scratch)
@@ -148,16 +175,19 @@ pub(crate) struct Converted {
 
 /// Converts one column of these records.
 ///
-/// An empty field is NULL and so, as the rules say, is a null word. Types without a parser of their
-/// own go through text and arrow's cast.
+/// An empty field is NULL and so, as the rules say, is a null word. In a column of text, an empty
+/// field in quotes is an empty text. Types without a parser of their
+/// own go through text and arrow's cast. A column whose type was found in samples has only values
+/// of which nothing is lost; one whose type was given takes what can be converted.
 pub(crate) fn column<R>(fields: Fields<'_>, records: R, column: usize, to: &DataType) -> Converted
 where
     R: ExactSizeIterator<Item = usize> + Clone,
 {
     let reader = Column { fields, column, records };
-    let numbers = &fields.rules.numbers;
+    let numbers = fields.rules.numbers();
     let plain = numbers.decimal == b'.' && numbers.thousands.is_none();
-    let format = fields.rules.formats.get(column).and_then(Option::as_ref);
+    let format = fields.rules.format(column);
+    let found = fields.rules.is_found(column);
     macro_rules! integer {
         ($type:ty) => {
             match plain {
@@ -170,10 +200,22 @@ where
     }
     macro_rules! timestamp {
         ($type:ty, $unit:expr, $zone:expr) => {
-            match format {
-                None => reader.primitive::<$type>(|field| values::parse_timestamp(field, $unit)),
-                Some(format) => reader
-                    .primitive::<$type>(|field| in_unit(format.parse_timestamp_us(field)?, $unit)),
+            match (format, $zone) {
+                (Some(format), _) if found => {
+                    reader.primitive::<$type>(|field| format.parse_exact_timestamp(field, $unit))
+                }
+                (Some(format), _) => {
+                    reader.primitive::<$type>(|field| format.parse_timestamp(field, $unit))
+                }
+                (None, None) if found => reader.primitive::<$type>(|field| {
+                    values::parse_exact_timestamp::<false>(field, $unit)
+                }),
+                (None, Some(_)) if found => reader.primitive::<$type>(|field| {
+                    values::parse_exact_timestamp::<true>(field, $unit)
+                }),
+                (None, _) => {
+                    reader.primitive::<$type>(|field| values::parse_timestamp(field, $unit))
+                }
             }
             .with_type(DataType::Timestamp($unit, $zone.clone()))
         };
@@ -184,6 +226,11 @@ where
         DataType::Int8 => integer!(Int8Type),
         DataType::Int16 => integer!(Int16Type),
         DataType::Int32 => integer!(Int32Type),
+        DataType::Int64 if found => match plain {
+            true => reader.primitive::<Int64Type>(values::parse_exact_i64),
+            false => reader
+                .primitive::<Int64Type>(|field| values::parse_exact_i64_styled(field, numbers)),
+        },
         DataType::Int64 => integer!(Int64Type),
         DataType::UInt8 => integer!(UInt8Type),
         DataType::UInt16 => integer!(UInt16Type),
@@ -194,8 +241,17 @@ where
         },
         DataType::Float32 => reader.primitive::<Float32Type>(|field| match plain {
             true => values::parse_f32(field),
-            false => values::parse_f64_styled(field, numbers).map(|value| value as f32),
+            false => {
+                let double = values::parse_f64_styled(field, numbers)?;
+                let float = double as f32;
+                (float.is_infinite() == double.is_infinite()).then_some(float)
+            }
         }),
+        DataType::Float64 if found => match plain {
+            true => reader.primitive::<Float64Type>(values::parse_exact_f64),
+            false => reader
+                .primitive::<Float64Type>(|field| values::parse_exact_f64_styled(field, numbers)),
+        },
         DataType::Float64 => match plain {
             true => reader.primitive::<Float64Type>(values::parse_f64),
             false => {
@@ -213,9 +269,13 @@ where
             })
             .with_type(to.clone()),
         DataType::Date32 => match format {
+            None if found => reader.primitive::<Date32Type>(values::parse_exact_date),
             None => reader.primitive::<Date32Type>(values::parse_date),
             Some(format) => reader.primitive::<Date32Type>(|field| format.parse_date(field)),
         },
+        DataType::Time64(TimeUnit::Microsecond) if found => {
+            reader.primitive::<Time64MicrosecondType>(values::parse_exact_time_us)
+        }
         DataType::Time64(TimeUnit::Microsecond) => {
             reader.primitive::<Time64MicrosecondType>(values::parse_time_us)
         }
@@ -232,12 +292,12 @@ where
         DataType::Utf8View => reader.views(),
         DataType::Utf8 => {
             let mut builder = StringBuilder::new();
-            let bad = reader.texts(|text| builder.append_option(text));
+            let bad = reader.texts::<true>(|text| builder.append_option(text));
             Converted { array: Arc::new(builder.finish()), bad }
         }
         DataType::LargeUtf8 => {
             let mut builder = LargeStringBuilder::new();
-            let bad = reader.texts(|text| builder.append_option(text));
+            let bad = reader.texts::<true>(|text| builder.append_option(text));
             Converted { array: Arc::new(builder.finish()), bad }
         }
         other => reader.by_cast(other),
@@ -253,16 +313,6 @@ impl Converted {
     }
 }
 
-/// Microseconds as a number of another unit, rounded down; `None` if it is too large for one.
-fn in_unit(microseconds: i64, unit: TimeUnit) -> Option<i64> {
-    match unit {
-        TimeUnit::Second => Some(microseconds.div_euclid(1_000_000)),
-        TimeUnit::Millisecond => Some(microseconds.div_euclid(1000)),
-        TimeUnit::Microsecond => Some(microseconds),
-        TimeUnit::Nanosecond => microseconds.checked_mul(1000),
-    }
-}
-
 struct Column<'a, R> {
     fields: Fields<'a>,
     column: usize,
@@ -271,11 +321,12 @@ struct Column<'a, R> {
 
 impl<R: ExactSizeIterator<Item = usize> + Clone> Column<'_, R> {
     /// Calls `value` with the text of each field that is not NULL, `null` for the others.
+    /// `QUOTED_EMPTY` says that an empty field is not NULL if it is quoted.
     ///
     /// `value` says whether the field has the column's type. Gives the records where it has not,
     /// for which `null` has been called as well.
     #[inline]
-    fn each<S>(
+    fn each<S, const QUOTED_EMPTY: bool>(
         &self,
         state: &mut S,
         mut value: impl FnMut(&mut S, &[u8]) -> bool,
@@ -285,8 +336,10 @@ impl<R: ExactSizeIterator<Item = usize> + Clone> Column<'_, R> {
         let mut scratch = Vec::new();
         let mut bad = Vec::new();
         for record in self.records.clone() {
-            let field = self.fields.text(record, self.column, &mut scratch);
-            if field.is_empty() || (rules.null_words_first && rules.is_null_word(field)) {
+            let raw = self.fields.raw(record, self.column);
+            let field = self.fields.text_of(raw, &mut scratch);
+            let is_empty = if QUOTED_EMPTY { raw.is_empty() } else { field.is_empty() };
+            if is_empty || (rules.null_words_first && rules.is_null_word(field)) {
                 null(state);
             } else if !value(state, field) {
                 null(state);
@@ -299,14 +352,14 @@ impl<R: ExactSizeIterator<Item = usize> + Clone> Column<'_, R> {
     }
 
     fn nulls(&self) -> Converted {
-        let bad = self.each(&mut (), |_, _| false, |_| {});
+        let bad = self.each::<_, false>(&mut (), |_, _| false, |_| {});
         Converted { array: new_null_array(&DataType::Null, self.records.len()), bad }
     }
 
     fn booleans(&self) -> Converted {
         let count = self.records.len();
         let mut state = (BooleanBufferBuilder::new(count), NullBufferBuilder::new(count));
-        let bad = self.each(
+        let bad = self.each::<_, false>(
             &mut state,
             |(bits, nulls), field| match values::parse_bool(field) {
                 Some(value) => {
@@ -332,7 +385,7 @@ impl<R: ExactSizeIterator<Item = usize> + Clone> Column<'_, R> {
     ) -> Converted {
         let count = self.records.len();
         let mut state = (Vec::<T::Native>::with_capacity(count), NullBufferBuilder::new(count));
-        let bad = self.each(
+        let bad = self.each::<_, false>(
             &mut state,
             |(values, nulls), field| match parse(field) {
                 Some(value) => {
@@ -353,8 +406,8 @@ impl<R: ExactSizeIterator<Item = usize> + Clone> Column<'_, R> {
     }
 
     /// Calls `append` with every text, `None` where it is NULL or not UTF-8.
-    fn texts(&self, mut append: impl FnMut(Option<&str>)) -> Vec<usize> {
-        self.each(
+    fn texts<const QUOTED_EMPTY: bool>(&self, mut append: impl FnMut(Option<&str>)) -> Vec<usize> {
+        self.each::<_, QUOTED_EMPTY>(
             &mut append,
             |append, field| match std::str::from_utf8(field) {
                 Ok(text) => {
@@ -373,7 +426,7 @@ impl<R: ExactSizeIterator<Item = usize> + Clone> Column<'_, R> {
         let ascii = !self.fields.index.has_non_ascii;
         let mut state =
             (Vec::<u128>::with_capacity(count), Vec::<u8>::new(), NullBufferBuilder::new(count));
-        let bad = self.each(
+        let bad = self.each::<_, true>(
             &mut state,
             |(views, long, nulls), field| {
                 if !ascii && std::str::from_utf8(field).is_err() {
@@ -404,7 +457,7 @@ impl<R: ExactSizeIterator<Item = usize> + Clone> Column<'_, R> {
 
     fn by_cast(&self, to: &DataType) -> Converted {
         let mut builder = StringBuilder::new();
-        let mut bad = self.texts(|text| builder.append_option(text));
+        let mut bad = self.texts::<false>(|text| builder.append_option(text));
         let texts: ArrayRef = Arc::new(builder.finish());
         let options = arrow::compute::CastOptions { safe: true, ..Default::default() };
         let array = cast_with_options(&texts, to, &options)
@@ -425,5 +478,165 @@ impl<R: ExactSizeIterator<Item = usize> + Clone> Column<'_, R> {
         }
         bad.sort_unstable();
         Converted { array, bad }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::AsArray;
+
+    use super::*;
+    use crate::scan::csv::structure::{self, Stop};
+
+    /// The one column of these lines, shown as text, with `!` for bad values and `NULL`.
+    fn column_of(lines: &str, dialect: &Dialect, to: &DataType) -> Vec<String> {
+        let rules = Rules::new(dialect, &[to]).expect("the formats are valid");
+        let bytes = lines.as_bytes();
+        let mut index = Index::default();
+        let stop = structure::find(bytes, 0, bytes.len(), true, 1, &dialect.marks(), &mut index);
+        assert_eq!(stop, Stop::Done { next: bytes.len() });
+        let fields = Fields { bytes, index: &index, width: 1, rules: &rules };
+        let Converted { array, bad } = column(fields, 0..index.starts.len(), 0, to);
+        assert_eq!(array.data_type(), to);
+        let texts = arrow::compute::cast(&array, &DataType::Utf8).expect("all types have a text");
+        let texts = texts.as_string::<i32>();
+        let shown = texts.iter().enumerate().map(|(row, text)| match text {
+            _ if bad.contains(&row) => {
+                assert!(text.is_none(), "a bad value is NULL");
+                "!".to_string()
+            }
+            text => text.unwrap_or("NULL").to_string(),
+        });
+        shown.collect()
+    }
+
+    #[test]
+    fn quoted_nothing_is_an_empty_text() {
+        let lines = "\"\"\n \nx\n\"a\"\"\"\n";
+        let usual = Dialect::default();
+        for to in [DataType::Utf8View, DataType::Utf8, DataType::LargeUtf8] {
+            assert_eq!(column_of(lines, &usual, &to), ["", " ", "x", "a\""], "{to}");
+        }
+        let words = |words: &[&str]| Dialect {
+            null_words: words.iter().map(ToString::to_string).collect(),
+            null_words_in_text: true,
+            ..Dialect::default()
+        };
+        let text = DataType::Utf8View;
+        assert_eq!(column_of(lines, &words(&[""]), &text), ["NULL", " ", "x", "a\""]);
+        assert_eq!(column_of(lines, &words(&["x"]), &text), ["", " ", "NULL", "a\""]);
+        let unquoted = Dialect { quote: None, ..Dialect::default() };
+        assert_eq!(column_of("\"\"\n", &unquoted, &text), ["\"\""]);
+        for to in [DataType::Int64, DataType::Boolean, DataType::Date32, DataType::Date64] {
+            assert_eq!(column_of("\"\"\n", &usual, &to), ["NULL"], "{to}");
+        }
+    }
+
+    #[test]
+    fn padded_fields_are_null() {
+        let dialect = Dialect::default();
+        let rules = Rules::new(&dialect, &[&DataType::Utf8; 3]).expect("there are no formats");
+        let bytes = b"x,,\"\"\n";
+        // As of `x` alone, and of the three fields there are.
+        for (ends, texts) in
+            [([1, 1, 1], [Some("x"), None, None]), ([1, 2, 5], [Some("x"), None, Some("")])]
+        {
+            let index = Index {
+                ends: ends.to_vec(),
+                starts: vec![0],
+                has_quotes: true,
+                has_non_ascii: false,
+            };
+            let fields = Fields { bytes, index: &index, width: 3, rules: &rules };
+            for (place, text) in texts.into_iter().enumerate() {
+                let array = column(fields, 0..1, place, &DataType::Utf8).array;
+                let found = array.as_string::<i32>().iter().next().flatten();
+                assert_eq!(found, text, "{ends:?}, field {place}");
+            }
+        }
+    }
+
+    #[test]
+    fn found_types_take_nothing_that_would_be_lost() {
+        let micros = DataType::Timestamp(TimeUnit::Microsecond, None);
+        let nanos = DataType::Timestamp(TimeUnit::Nanosecond, None);
+        let utc = DataType::Timestamp(TimeUnit::Microsecond, Some("+00:00".into()));
+        let given = Dialect::default();
+        let found = Dialect { found: vec![true], ..Dialect::default() };
+        for (lines, to, as_given, as_found) in [
+            ("7\n07\n-07\n+7\n-0\nNA\n", DataType::Int64, "7 7 -7 7 0 NULL", "7 ! ! ! 0 NULL"),
+            (
+                "0.5\n07.5\n+1.5\n1e400\ninf\n",
+                DataType::Float64,
+                "0.5 7.5 1.5 ! inf",
+                "0.5 ! ! ! inf",
+            ),
+            (
+                "9007199254740993\n9007199254740992\n12345678901234567.89\n",
+                DataType::Float64,
+                "9007199254740992.0 9007199254740992.0 1.2345678901234568e16",
+                "! 9007199254740992.0 !",
+            ),
+            ("1e39\n1e38\n", DataType::Float32, "! 1e38", "! 1e38"),
+            (
+                "2015-01-02\n20150102\n2015-01-02 23:30:00\n",
+                DataType::Date32,
+                "2015-01-02 2015-01-02 2015-01-02",
+                "2015-01-02 ! !",
+            ),
+            (
+                "2015-01-02\n2015-01-02 01:00:00Z\n2015-01-02T01:00:00+02:00\n",
+                micros.clone(),
+                "2015-01-02T00:00:00 2015-01-02T01:00:00 2015-01-01T23:00:00",
+                "2015-01-02T00:00:00 ! !",
+            ),
+            (
+                "2015-01-02 01:00:00.123456000\n2015-01-02 01:00:00.123456789\n",
+                micros.clone(),
+                "2015-01-02T01:00:00.123456 2015-01-02T01:00:00.123456",
+                "2015-01-02T01:00:00.123456 !",
+            ),
+            (
+                "2015-01-02 01:00:00.123456789\n",
+                nanos.clone(),
+                "2015-01-02T01:00:00.123456789",
+                "2015-01-02T01:00:00.123456789",
+            ),
+            (
+                "2015-01-02T01:00:00+02:00\n2015-01-02 01:00:00\n2015-01-02\n",
+                utc,
+                "2015-01-01T23:00:00Z 2015-01-02T01:00:00Z 2015-01-02T00:00:00Z",
+                "2015-01-01T23:00:00Z ! !",
+            ),
+            (
+                "01:02:03.5\n1:02\n01:02:03.1234567\n",
+                DataType::Time64(TimeUnit::Microsecond),
+                "01:02:03.500 01:02:00 01:02:03.123456",
+                "01:02:03.500 ! !",
+            ),
+        ] {
+            let read = |dialect| column_of(lines, dialect, &to).join(" ");
+            assert_eq!(read(&given), as_given, "{lines:?} given as {to}");
+            assert_eq!(read(&found), as_found, "{lines:?} found to be {to}");
+        }
+
+        let formatted = Dialect { formats: vec![Some("%d.%m.%Y %T.%f".to_string())], ..given };
+        let found = Dialect { found: vec![true], ..formatted.clone() };
+        let lines = "2.1.2015 01:00:00.123456789\n2.1.2015 01:00:00.5\n";
+        let read = |dialect, to| column_of(lines, dialect, to).join(" ");
+        let exact = "2015-01-02T01:00:00.123456789 2015-01-02T01:00:00.500";
+        assert_eq!(read(&formatted, &nanos), exact);
+        assert_eq!(read(&found, &nanos), exact);
+        assert_eq!(read(&formatted, &micros), "2015-01-02T01:00:00.123456 2015-01-02T01:00:00.500");
+        assert_eq!(read(&found, &micros), "! 2015-01-02T01:00:00.500");
+
+        // With commas before fractions and points between thousands.
+        let german =
+            Dialect { delimiter: b';', decimal: b',', thousands: Some(b'.'), ..Dialect::default() };
+        let found = Dialect { found: vec![true], ..german.clone() };
+        let lines = "1.234\n0.012\n012\n";
+        assert_eq!(column_of(lines, &german, &DataType::Int64), ["1234", "12", "12"]);
+        assert_eq!(column_of(lines, &found, &DataType::Int64), ["1234", "!", "!"]);
+        assert_eq!(column_of("1e39\n1,5\n", &german, &DataType::Float32), ["!", "1.5"]);
     }
 }

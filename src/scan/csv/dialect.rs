@@ -77,6 +77,10 @@ pub(crate) struct Dialect {
     /// Format of the dates or timestamps of each file column; `None`: ISO 8601.
     /// [`Dialect::format_of`] knows what holds for a column.
     pub(crate) formats: Vec<Option<String>>,
+    /// Of each file column, whether its type was found in samples: then a value that is not quite
+    /// of the type, such as `07072` among integers, is an error. The types of columns beyond the
+    /// end are given.
+    pub(crate) found: Vec<bool>,
     /// Encoding of the (decompressed) files.
     pub(crate) encoding: Encoding,
     /// Whether fields that a record lacks at its end are NULL.
@@ -123,6 +127,7 @@ impl Default for Dialect {
             date_format: None,
             timestamp_format: None,
             formats: Vec::new(),
+            found: Vec::new(),
             encoding: Encoding::Utf8,
             null_padding: false,
             ignore_errors: false,

@@ -282,6 +282,14 @@ mod tests {
     fn one_byte_encodings() {
         assert_eq!(decoded(Encoding::Latin1, b"caf\xe9 \x80", 2).unwrap(), "café \u{80}");
         assert_eq!(decoded(Encoding::Windows1252, b"\x80 \x93x\x94 \xe9", 2).unwrap(), "€ “x” é");
+        // What Latin-1 has besides controls is the same there, and so are the controls that
+        // Windows-1252 does not define.
+        let same: Vec<u8> = (0..0x80).chain(0xa0..=0xff).collect();
+        let undefined = [0x81, 0x8d, 0x8f, 0x90, 0x9d];
+        for bytes in [&same[..], &undefined] {
+            let latin = decoded(Encoding::Latin1, bytes, 7).unwrap();
+            assert_eq!(decoded(Encoding::Windows1252, bytes, 7).unwrap(), latin);
+        }
     }
 
     #[test]

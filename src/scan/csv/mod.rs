@@ -3,6 +3,7 @@
 //! ```text
 //! options ── what the user said            dialect ── what is true of this file
 //!                    └──────── sniff ────────┘  (samples spread over the files)
+//!                              foreign ── files that are no CSV, by their first bytes
 //! encoding ── bytes of other encodings → UTF-8
 //! source  ── DataFusion's side: parts of files, projection, filters, metrics
 //!   scan  ── one reader: the records that begin in one part of a file → record batches
@@ -11,12 +12,13 @@
 //!     cuts      ── where records begin after the places at which the file is cut
 //!     structure ── where fields and records end, 64 bytes at a time
 //!     convert   ── fields of the wanted columns → arrow arrays, with values for each value
+//!     hints     ── what the user can do about a value that is not of its column's type
 //! format  ── DataFusion's `FileFormat`, which makes a source for a table and writes CSV
 //! ```
 //!
 //! Fields follow RFC 4180 with the usual extensions: any one-byte delimiter, quote, escape and
 //! comment; `\n`, `\r\n` or `\r` between records; empty lines skipped; a UTF-8 byte order mark
-//! skipped. An empty field is NULL.
+//! skipped. An empty field is NULL; in a column of text, one in quotes is an empty text.
 //!
 //! Nothing is dropped or padded in silence: a record with too many or too few fields, a value that
 //! is not of its column's type, a quoted field that never ends and text that is not UTF-8 are
@@ -27,7 +29,9 @@ mod convert;
 mod cuts;
 mod dialect;
 mod encoding;
+mod foreign;
 mod format;
+mod hints;
 mod input;
 mod lines;
 mod options;

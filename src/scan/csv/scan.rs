@@ -16,8 +16,9 @@ use object_store::{ObjectMeta, ObjectStore};
 
 use super::convert::{self, Converted, Fields, Rules};
 use super::cuts::FileCuts;
-use super::dialect::Dialect;
+use super::dialect::{Dialect, MAX_RECORD_BYTES};
 use super::encoding::BYTE_ORDER_MARK;
+use super::hints::HintedColumn;
 use super::input::{Input, Piece};
 use super::lines::line_numbers;
 use super::rejects::Rejected;
@@ -220,30 +221,37 @@ impl Scan {
                     Stop::More { from } => from,
                     Stop::Done { next } => next,
                 };
-            if let Some((fields, next)) = self.one_record(first) {
-                return Ok(Some((fields, self.piece.base + next as u64)));
+            if let Some((record, next)) = self.one_record(first) {
+                if self.longer_than_allowed(&record, record.ends.len()).is_some() {
+                    return Err(self.too_long(self.piece.base + first as u64).await);
+                }
+                return Ok(Some((self.texts(&record), self.piece.base + next as u64)));
             }
             self.lengthen(first).await?;
         }
     }
 
-    /// The fields of the record at this offset of the piece, and where the next one begins; `None`
-    /// if the piece does not hold all of it.
-    fn one_record(&self, from: usize) -> Option<(Vec<Vec<u8>>, usize)> {
+    /// The record at this offset of the piece, and where the next one begins; `None` if the piece
+    /// does not hold all of it.
+    fn one_record(&self, from: usize) -> Option<(Index, usize)> {
         let Piece { bytes, at_end, .. } = &self.piece;
-        let mut index = Index::default();
-        let next = structure::find_one(bytes, from, *at_end, &self.reading.marks, &mut index)?;
-        let width = index.ends.len();
-        let fields = Fields { bytes, index: &index, width, rules: &self.reading.rules };
+        let mut record = Index::default();
+        let next = structure::find_one(bytes, from, *at_end, &self.reading.marks, &mut record)?;
+        Some((record, next))
+    }
+
+    /// The fields of the one record of an index.
+    fn texts(&self, record: &Index) -> Vec<Vec<u8>> {
+        let (bytes, width) = (self.piece.bytes.as_slice(), record.ends.len());
+        let fields = Fields { bytes, index: record, width, rules: &self.reading.rules };
         let mut scratch = Vec::new();
-        let fields = (0..width).map(|field| fields.text(0, field, &mut scratch).to_vec()).collect();
-        Some((fields, next))
+        (0..width).map(|field| fields.text(0, field, &mut scratch).to_vec()).collect()
     }
 
     /// Where the first line that is read begins: after a byte order mark and skipped lines.
     async fn after_preamble(&mut self) -> Result<u64> {
         let mut piece = std::mem::take(&mut self.piece);
-        let mut count = self.piece_bytes();
+        let mut count = self.piece_bytes().max(BYTE_ORDER_MARK.len());
         let start = loop {
             self.input.load(&mut piece, 0, count).await?;
             let mut start = match piece.bytes.starts_with(BYTE_ORDER_MARK) {
@@ -252,7 +260,7 @@ impl Scan {
             };
             let lines = self.reading.dialect.skip_lines;
             let skipped = (0..lines).try_for_each(|_| {
-                start += line_len(&piece.bytes[start..])?;
+                start += line_len(&piece.bytes[start..], piece.at_end)?;
                 Some(())
             });
             if skipped.is_some() {
@@ -340,7 +348,7 @@ impl Scan {
                     }
                     count = self.piece_bytes();
                 }
-                Skip::More { from: 0 } if bytes.len() > self.reading.dialect.max_record_bytes => {
+                Skip::More { from: 0 } if self.is_too_long(bytes) => {
                     return Err(self.too_long(position).await);
                 }
                 Skip::More { from: 0 } => count *= 2,
@@ -365,7 +373,7 @@ impl Scan {
     /// Adds to the piece, whose last record begins at `from` and is not all there.
     async fn lengthen(&mut self, from: usize) -> Result<()> {
         let held = self.piece.bytes.len();
-        if held - from > self.reading.dialect.max_record_bytes {
+        if self.is_too_long(&self.piece.bytes[from..]) {
             return Err(self.too_long(self.piece.base + from as u64).await);
         }
         let count = held + (held - from).max(BEYOND_BYTES);
@@ -402,6 +410,9 @@ impl Scan {
                     break;
                 }
                 Stop::More { from: open } => {
+                    if self.is_too_long(&bytes[open..]) && !self.is_certain().await? {
+                        return Ok(());
+                    }
                     self.lengthen(open).await?;
                     from = open;
                 }
@@ -413,6 +424,12 @@ impl Scan {
                     from = next;
                 }
             }
+        }
+        if let Some(start) = self.longer_than_allowed(&self.index, width) {
+            if !self.is_certain().await? {
+                return Ok(());
+            }
+            return Err(self.too_long(self.piece.base + u64::from(start)).await);
         }
         self.reading.bytes_scanned.add((self.position - first) as usize);
         let at_end = self.piece.at_end && self.position == self.piece.end();
@@ -527,14 +544,12 @@ impl Scan {
         }
     }
 
-    /// The text of a field of the piece as the file has it.
-    fn shown(&self, record: usize, column: usize) -> (String, bool) {
+    /// The text of a field of the piece.
+    fn text(&self, record: usize, column: usize) -> Vec<u8> {
         let width = self.reading.file_schema.fields().len();
         let (bytes, index) = (self.piece.bytes.as_slice(), &self.index);
         let fields = Fields { bytes, index, width, rules: &self.reading.rules };
-        let mut scratch = Vec::new();
-        let text = fields.text(record, column, &mut scratch);
-        (shortened(text, SHOWN_CHARS), std::str::from_utf8(text).is_ok())
+        fields.text(record, column, &mut Vec::new()).to_vec()
     }
 
     async fn bad_record(&self, from: usize, why: Irregularity) -> DataFusionError {
@@ -554,10 +569,31 @@ impl Scan {
         error.into()
     }
 
+    /// Whether a record of which there is more than these bytes is longer than allowed. What seems
+    /// to be one may be a comment.
+    fn is_too_long(&self, bytes: &[u8]) -> bool {
+        let most = self.reading.dialect.max_record_bytes;
+        let is_comment = self.reading.marks.comment.is_some_and(|byte| bytes.starts_with(&[byte]));
+        bytes.len() > if is_comment { most.max(MAX_RECORD_BYTES) } else { most }
+    }
+
+    /// Where the first of these records of the piece begins that is longer than allowed, without
+    /// its line end.
+    fn longer_than_allowed(&self, records: &Index, width: usize) -> Option<u32> {
+        let most = self.reading.dialect.max_record_bytes;
+        if self.piece.bytes.len() <= most {
+            return None;
+        }
+        let last_ends = records.ends.iter().skip(width - 1).step_by(width);
+        let mut records = records.starts.iter().zip(last_ends);
+        records.find(|(start, end)| (*end - *start) as usize > most).map(|(start, _)| *start)
+    }
+
     async fn too_long(&self, offset: u64) -> DataFusionError {
         let place = self.place(offset).await;
         let most = self.reading.dialect.max_record_bytes;
-        Error::input(format!("{place} begins a record of more than {most} bytes"))
+        let bytes = if most == 1 { "byte" } else { "bytes" };
+        Error::input(format!("{place} begins a record of more than {most} {bytes}"))
             .with_hint(
                 "a quote that is never closed is the usual cause; records that are that long need \
                  a larger max_line_size",
@@ -566,37 +602,37 @@ impl Scan {
     }
 
     async fn bad_value(&self, record: usize, column: usize) -> DataFusionError {
-        let (value, is_utf8) = self.shown(record, column);
+        let value = self.text(record, column);
         let offset = self.piece.base + u64::from(self.index.starts[record]);
         let place = self.place(offset).await;
-        let message = self.value_message(column, &value, is_utf8);
-        let error = Error::input(format!("{place}: {message}"));
-        if !is_utf8 {
+        let error = Error::input(format!("{place}: {}", self.value_message(column, &value)));
+        if std::str::from_utf8(&value).is_err() {
             let hint = "name the encoding of the file, such as encoding = 'latin-1'";
             return error.with_hint(hint).into();
         }
-        let name = self.reading.file_schema.field(column).name();
-        error
-            .with_hint(format!(
-                "read the column as text, with types = {{'{name}': 'VARCHAR'}}, or name the word \
-                 that means NULL: nullstr = '{value}'"
-            ))
-            .into()
+        let field = self.reading.file_schema.field(column);
+        let column = HintedColumn {
+            rules: &self.reading.rules,
+            place: column,
+            name: field.name(),
+            data_type: field.data_type(),
+        };
+        error.with_hint(column.hint(&value)).into()
     }
 
-    fn value_message(&self, column: usize, value: &str, is_utf8: bool) -> String {
+    fn value_message(&self, column: usize, value: &[u8]) -> String {
         let schema = &self.reading.file_schema;
         let name = schema.field(column).name();
-        if !is_utf8 {
-            return format!("column \"{name}\" is not UTF-8: \"{value}\"");
+        let shown = shortened(value, SHOWN_CHARS);
+        if std::str::from_utf8(value).is_err() {
+            return format!("column \"{name}\" is not UTF-8: \"{shown}\"");
         }
         let is = type_name(schema, column);
-        format!("column \"{name}\" is {is}, but the value is \"{value}\"")
+        format!("column \"{name}\" is {is}, but the value is \"{shown}\"")
     }
 
     fn reject_value(&self, record: usize, column: usize) {
-        let (value, is_utf8) = self.shown(record, column);
-        let message = self.value_message(column, &value, is_utf8);
+        let message = self.value_message(column, &self.text(record, column));
         let start = self.index.starts[record] as usize;
         let width = self.reading.file_schema.fields().len();
         let end = self.index.ends[(record + 1) * width - 1] as usize;
@@ -686,10 +722,15 @@ fn bad_values(converted: Converted, column: usize) -> Outcome {
     Outcome::BadValues(bad, None)
 }
 
-/// Bytes up to and with the end of the line; `None` if there is no end.
-fn line_len(bytes: &[u8]) -> Option<usize> {
+/// Bytes up to and with the end of the line; `None` if there is no end, or if it may go on after
+/// these bytes, which are the last of the file if they are `at_end`.
+fn line_len(bytes: &[u8], at_end: bool) -> Option<usize> {
     let end = memchr::memchr2(b'\n', b'\r', bytes)?;
-    Some(end + 1 + usize::from(bytes[end..].starts_with(b"\r\n")))
+    match bytes[end..] {
+        [b'\r', b'\n', ..] => Some(end + 2),
+        [b'\r'] if !at_end => None,
+        _ => Some(end + 1),
+    }
 }
 
 /// What is wrong with a record, after "line 42".

@@ -10,6 +10,7 @@ use super::{Sniffed, Sniffer};
 use crate::error::{Error, Result};
 use crate::scan::csv::cuts::FileCuts;
 use crate::scan::csv::encoding::BYTE_ORDER_MARK;
+use crate::scan::csv::foreign;
 use crate::scan::csv::input::{Input, Piece};
 use crate::scan::csv::options::{CsvOptions, SampleRows};
 use crate::scan::csv::sample::Sample;
@@ -23,8 +24,8 @@ const CHUNK_BYTES: usize = 1 << 20;
 /// Samples files spread over a list and settles their dialect and schema.
 ///
 /// # Errors
-/// `Input` if the first file is empty, or if the files have different columns or encodings;
-/// `Config` if options contradict each other or the files; `Io` if a file cannot be read.
+/// `Input` if the first file is empty, if one is no CSV, or if the files have different columns or
+/// encodings; `Config` if options contradict each other or the files; `Io` if a file cannot be read.
 pub(crate) async fn sniff_files(
     store: &Arc<dyn ObjectStore>,
     objects: &[ObjectMeta],
@@ -35,10 +36,15 @@ pub(crate) async fn sniff_files(
     let step = if all { 1 } else { objects.len().div_ceil(SAMPLED_FILES).max(1) };
     let sampled: Vec<&ObjectMeta> =
         objects.iter().filter(|object| object.size > 0).step_by(step).collect();
+    let is_plain = options.files.compression.is_none() && !compression.is_compressed();
     let mut samples = Vec::with_capacity(sampled.len());
     for object in &sampled {
         let sample = Sample::read(store, object, compression).await?;
-        samples.push((crate::scan::shown_path(&object.location), sample));
+        let path = crate::scan::shown_path(&object.location);
+        if is_plain {
+            foreign::check(&path, &sample.head)?;
+        }
+        samples.push((path, sample));
     }
     if samples.is_empty() {
         let path = objects.first().map(|object| crate::scan::shown_path(&object.location));

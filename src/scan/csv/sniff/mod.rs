@@ -73,6 +73,9 @@ impl Sniffed {
             fields[column] = Arc::new(field);
             self.schema = Arc::new(Schema::new(fields));
         }
+        if let Some(found) = self.dialect.found.get_mut(column) {
+            *found = false;
+        }
         self.unseen[column] = false;
     }
 }
@@ -227,7 +230,7 @@ impl<'a> Sniffer<'a> {
         let mut names = self.names.clone();
         rename(&mut names, self.options, &mut types, &mut formats)?;
         let found = types.clone();
-        self.give_types(&names, &mut types, &mut formats)?;
+        let given = self.give_types(&names, &mut types, &mut formats)?;
         let is_unseen = |column: usize| {
             let open = !self.options.all_text && types[column] == found[column];
             open && settled.get(column).is_none_or(|settled| settled.kind == Kind::Null)
@@ -245,6 +248,7 @@ impl<'a> Sniffer<'a> {
             }
         }
         self.dialect.null_words = null_words;
+        self.dialect.found = given.iter().map(|given| !given).collect();
         self.dialect.formats = formats;
         let schema = match &self.options.schema {
             Some(schema) => Arc::clone(schema),
@@ -257,13 +261,15 @@ impl<'a> Sniffer<'a> {
         Ok(Sniffed { dialect: self.dialect, schema, unseen, line_end: self.line_end })
     }
 
-    /// Puts the types and formats that the user gives in the place of those that were found.
+    /// Puts the types and formats that the user gives in the place of those that were found. Tells
+    /// of each column whether its type is given.
     fn give_types(
         &self,
         names: &[String],
         types: &mut [DataType],
         formats: &mut [Option<String>],
-    ) -> Result<()> {
+    ) -> Result<Vec<bool>> {
+        let mut is_given = vec![false; types.len()];
         let mut give = |column: usize, data_type: &DataType| {
             // A format that fits the values is kept, if it fits the type, too.
             let named = match data_type {
@@ -273,6 +279,7 @@ impl<'a> Sniffer<'a> {
             };
             formats[column] = named.or(formats[column].take());
             types[column] = data_type.clone();
+            is_given[column] = true;
         };
         match &self.options.types {
             Types::Sniffed => {}
@@ -309,11 +316,12 @@ impl<'a> Sniffer<'a> {
                 continue;
             }
             formats[column] = Some(format.clone());
+            is_given[column] = true;
             if !matches!(types[column], DataType::Date32 | DataType::Timestamp(..)) {
                 types[column] = data_type.clone();
             }
         }
-        Ok(())
+        Ok(is_given)
     }
 }
 
@@ -567,6 +575,28 @@ mod tests {
                 DataType::Utf8View,
             ]
         );
+    }
+
+    #[test]
+    fn found_types_are_those_not_given() {
+        let text = "a,b,c,d\n1,2,2015-01-02,x\n";
+        let found = |options: &CsvOptions| {
+            let sample = Sample { head: text.as_bytes().to_vec(), whole: true, pieces: vec![] };
+            let samples = [("t.csv".to_string(), sample)];
+            sniff(&samples, options, FileCompressionType::UNCOMPRESSED).unwrap().0.found
+        };
+        assert_eq!(found(&CsvOptions::new()), [true; 4]);
+        let by_name = CsvOptions::new().types([("B", DataType::Int64)]);
+        assert_eq!(found(&by_name), [true, false, true, true]);
+        let by_place =
+            CsvOptions { types: Types::ByPlace(vec![DataType::Int32]), ..CsvOptions::new() };
+        assert_eq!(found(&by_place), [false, true, true, true]);
+        let format = ("c".to_string(), "%Y-%m-%d".to_string(), DataType::Date32);
+        let by_format = CsvOptions { column_formats: vec![format], ..CsvOptions::new() };
+        assert_eq!(found(&by_format), [true, true, false, true]);
+        let field = |name: &str| Field::new(name, DataType::Utf8View, true);
+        let schema = Schema::new(["a", "b", "c", "d"].map(field).to_vec());
+        assert_eq!(found(&CsvOptions::new().schema(Arc::new(schema))), [false; 4]);
     }
 
     #[test]

@@ -9,8 +9,9 @@ use crate::scan::csv::sample::Sample;
 /// Finds the encoding of a sampled file.
 ///
 /// A byte order mark decides. Otherwise zeros in every other byte make UTF-16. Bytes that are not
-/// UTF-8 make Latin-1, or Windows-1252 if some of them are characters only there; but if there is
-/// more text that is valid UTF-8 than text that is not, the file is UTF-8 with errors.
+/// UTF-8 make Windows-1252, which has all printable characters of Latin-1 and more, which may come
+/// late; but if there is more text that is valid UTF-8 than text that is not, the file is UTF-8 with
+/// errors.
 pub(super) fn find_encoding(sample: &Sample) -> Encoding {
     if let Some(encoding) = Encoding::of_mark(&sample.head) {
         return encoding;
@@ -21,11 +22,7 @@ pub(super) fn find_encoding(sample: &Sample) -> Encoding {
     let mut counts = Utf8Counts::default();
     counts.add(&sample.head);
     sample.pieces.iter().for_each(|piece| counts.add(piece));
-    match counts {
-        Utf8Counts { invalid, valid, .. } if invalid <= valid => Encoding::Utf8,
-        Utf8Counts { windows: true, .. } => Encoding::Windows1252,
-        _ => Encoding::Latin1,
-    }
+    if counts.invalid <= counts.valid { Encoding::Utf8 } else { Encoding::Windows1252 }
 }
 
 /// UTF-16 by the zeros that half of the bytes of most texts are.
@@ -52,8 +49,6 @@ struct Utf8Counts {
     valid: usize,
     /// Bytes that belong to none.
     invalid: usize,
-    /// Whether some of those are characters in Windows-1252 and controls in Latin-1.
-    windows: bool,
 }
 
 impl Utf8Counts {
@@ -73,10 +68,8 @@ impl Utf8Counts {
             };
             self.valid += valid.chars().filter(|character| !character.is_ascii()).count();
             let Some(length) = error.and_then(|err| err.error_len()) else { return };
-            rest = &rest[valid.len()..];
             self.invalid += length;
-            self.windows |= rest[..length].iter().any(|byte| (0x80..0xa0).contains(byte));
-            rest = &rest[length..];
+            rest = &rest[valid.len() + length..];
         }
     }
 }
@@ -133,9 +126,9 @@ mod tests {
         assert_eq!(found(&little), Encoding::Utf16Le);
         assert_eq!(found(&big), Encoding::Utf16Be);
         assert_eq!(found(&[b"\xff\xfe", &little[..]].concat()), Encoding::Utf16Le);
-        assert_eq!(found(b"caf\xe9,1\n"), Encoding::Latin1);
+        assert_eq!(found(b"caf\xe9,1\n"), Encoding::Windows1252);
         assert_eq!(found(b"\x93caf\xe9\x94,1\n"), Encoding::Windows1252);
-        // A zero byte is not UTF-16, and one wrong byte is not Latin-1.
+        // A zero byte is not UTF-16, and one wrong byte is not Windows-1252.
         assert_eq!(found(b"a,b\n\0,2\n"), Encoding::Utf8);
         assert_eq!(found("äöüß\n".as_bytes().split_last().expect("not empty").1), Encoding::Utf8);
         assert_eq!(found(&[text.as_bytes(), b"\xe9\n"].concat()), Encoding::Utf8);

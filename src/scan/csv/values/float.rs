@@ -3,7 +3,7 @@
 use super::number::Number;
 
 /// A decimal number, rounded to the nearest double, or `NaN`, `inf`, `infinity`: what
-/// `str::parse` accepts, with its result.
+/// `str::parse` accepts, with its result. A number beyond all doubles is none.
 #[inline]
 pub(crate) fn parse_f64(field: &[u8]) -> Option<f64> {
     match Number::parse(field, b'.').and_then(f64_of) {
@@ -23,12 +23,19 @@ pub(crate) fn parse_f32(field: &[u8]) -> Option<f32> {
 
 #[cold]
 fn f64_of_text(field: &[u8]) -> Option<f64> {
-    str::from_utf8(field).ok()?.parse().ok()
+    let value: f64 = str::from_utf8(field).ok()?.parse().ok()?;
+    (value.is_finite() || !has_digit(field)).then_some(value)
 }
 
 #[cold]
 fn f32_of_text(field: &[u8]) -> Option<f32> {
-    str::from_utf8(field).ok()?.parse().ok()
+    let value: f32 = str::from_utf8(field).ok()?.parse().ok()?;
+    (value.is_finite() || !has_digit(field)).then_some(value)
+}
+
+/// Words such as `inf` have none.
+fn has_digit(field: &[u8]) -> bool {
+    field.iter().any(u8::is_ascii_digit)
 }
 
 /// Powers of ten that are doubles.

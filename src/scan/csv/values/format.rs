@@ -1,6 +1,8 @@
 //! Dates and timestamps in a format that the user gives, in the manner of `strptime`.
 
-use super::time::{SECONDS_PER_DAY, days_since_epoch, fraction, is_leap};
+use arrow::datatypes::TimeUnit;
+
+use super::time::{SECONDS_PER_DAY, days_since_epoch, exactly_in_unit, fraction, in_unit, is_leap};
 
 /// A format of dates or timestamps, ready for parsing.
 ///
@@ -12,7 +14,7 @@ use super::time::{SECONDS_PER_DAY, days_since_epoch, fraction, is_leap};
 /// | `%b` `%B` | English name of a month, in full or its first three letters, in any case |
 /// | `%j` | day of the year, one to three digits |
 /// | `%p` | `AM` or `PM` in any case |
-/// | `%f` | one to nine digits, a fraction of a second; what is below a microsecond is cut off |
+/// | `%f` | one to nine digits, a fraction of a second; what is below the unit is cut off |
 /// | `%z` | `+HHMM`, `+HH:MM`, `+HH` or `Z`; the result is in UTC |
 /// | `%Z` | `UTC`, `GMT` or `Z` in any case |
 /// | `%F` `%D` `%T` `%R` | `%Y-%m-%d`, `%m/%d/%y`, `%H:%M:%S`, `%H:%M` |
@@ -100,8 +102,20 @@ impl DateFormat {
 
     /// Microseconds since 1970-01-01, in UTC if the format has a zone; midnight if it has no time.
     pub(crate) fn parse_timestamp_us(&self, field: &[u8]) -> Option<i64> {
+        self.parse_timestamp(field, TimeUnit::Microsecond)
+    }
+
+    /// Like [`DateFormat::parse_timestamp_us`], in another unit. `None` as well if nanoseconds would
+    /// exceed 64 bits.
+    pub(crate) fn parse_timestamp(&self, field: &[u8], unit: TimeUnit) -> Option<i64> {
         let (seconds, nanos) = self.parse(field)?;
-        Some(seconds * 1_000_000 + i64::from(nanos) / 1_000)
+        in_unit(seconds, nanos, unit)
+    }
+
+    /// Like [`DateFormat::parse_timestamp`], for texts that have no digits but zeros below the unit.
+    pub(crate) fn parse_exact_timestamp(&self, field: &[u8], unit: TimeUnit) -> Option<i64> {
+        let (seconds, nanos) = self.parse(field)?;
+        exactly_in_unit(seconds, nanos, unit)
     }
 
     /// Seconds since 1970-01-01 and nanoseconds within the second.
@@ -413,6 +427,7 @@ impl Item {
 
 #[cfg(test)]
 mod tests {
+    use arrow::datatypes::TimeUnit;
     use rand::{RngCore, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
@@ -526,6 +541,26 @@ mod tests {
             assert_eq!(format.parse_date(written.as_bytes()), Some(days), "{written}");
             assert_eq!(parse_date(usual.as_bytes()), Some(days), "{usual}");
         }
+    }
+
+    #[test]
+    fn fractions_in_units() {
+        let format = format("%d.%m.%Y %T.%f");
+        for (text, unit, cut, exact) in [
+            ("2.1.1970 00:00:00.123456789", TimeUnit::Nanosecond, 123_456_789, true),
+            ("2.1.1970 00:00:00.123456789", TimeUnit::Microsecond, 123_456, false),
+            ("2.1.1970 00:00:00.123456000", TimeUnit::Microsecond, 123_456, true),
+            ("2.1.1970 00:00:00.123456", TimeUnit::Millisecond, 123, false),
+            ("2.1.1970 00:00:00.0", TimeUnit::Second, 0, true),
+        ] {
+            let parsed = format.parse_timestamp(text.as_bytes(), unit);
+            let midnight = format.parse_timestamp(b"2.1.1970 00:00:00.0", unit);
+            assert_eq!(parsed, midnight.map(|start| start + cut), "{text} in {unit:?}");
+            let expected = parsed.filter(|_| exact);
+            assert_eq!(format.parse_exact_timestamp(text.as_bytes(), unit), expected, "{text}");
+        }
+        // Beyond the years of nanoseconds.
+        assert_eq!(format.parse_timestamp(b"1.1.1600 00:00:00.5", TimeUnit::Nanosecond), None);
     }
 
     #[test]

@@ -4,9 +4,13 @@
 //! of the type or one out of its range. None of them allocates or panics. Nothing is trimmed.
 //! Common forms are parsed eight bytes at a time, with the results of std's and arrow's parsers, to
 //! which the rarer forms of floats and times go.
+//!
+//! Those called exact are for columns whose type was found in samples: they take what the samples
+//! are taken for, and no text that says more than its value would.
 
 mod decimal;
 mod digits;
+mod exact;
 mod float;
 mod format;
 mod integer;
@@ -17,13 +21,19 @@ mod time;
 #[cfg(test)]
 pub(crate) use decimal::parse_decimal128;
 pub(crate) use decimal::parse_decimal256;
+pub(crate) use exact::{
+    parse_exact_f64, parse_exact_f64_styled, parse_exact_i64, parse_exact_i64_styled,
+};
 pub(crate) use float::{parse_f32, parse_f64};
 pub(crate) use format::DateFormat;
 #[cfg(test)]
 pub(crate) use integer::parse_i64;
 pub(crate) use integer::parse_int;
 pub(crate) use style::{NumberStyle, parse_decimal128_styled, parse_f64_styled, parse_i64_styled};
-pub(crate) use time::{parse_date, parse_time_us, parse_timestamp, parse_timestamp_us};
+pub(crate) use time::{
+    parse_date, parse_exact_date, parse_exact_time_us, parse_exact_timestamp, parse_time_us,
+    parse_timestamp, parse_timestamp_us,
+};
 
 /// `true` or `false` in any case.
 #[inline]

@@ -206,11 +206,14 @@ fn booleans() {
     }
 }
 
-/// Both floats have the bits that std gives; all NaNs are one.
+/// Both floats have the bits that std gives; all NaNs are one. Only words are infinite.
 fn check_floats(field: &[u8]) {
     let text = str::from_utf8(field).ok();
+    let is_word = !field.iter().any(u8::is_ascii_digit);
     let double: Option<f64> = text.and_then(|text| text.parse().ok());
+    let double = double.filter(|value| is_word || !value.is_infinite());
     let float: Option<f32> = text.and_then(|text| text.parse().ok());
+    let float = float.filter(|value| is_word || !value.is_infinite());
     let bits = |value: Option<f64>| value.map(|v| if v.is_nan() { 1 } else { v.to_bits() });
     assert_eq!(bits(parse_f64(field)), bits(double), "{:?}", shown(field));
     let bits = |value: Option<f32>| value.map(|v| if v.is_nan() { 1 } else { v.to_bits() });
@@ -566,6 +569,74 @@ fn timestamps_at_their_ends() {
     assert_eq!(nanos("2262-04-11 23:47:16.854775808"), None);
     assert_eq!(nanos("1677-09-21 00:12:43.145224192"), Some(i64::MIN));
     assert_eq!(nanos("1677-09-21 00:12:43.145224191"), None);
+}
+
+/// Every text that the exact parsers take has the lenient parsers' value, and says no more.
+#[test]
+fn exact_moments_are_moments() {
+    let is_zoned = |field: &[u8]| field.iter().skip(10).any(|b| b"Zz+-".contains(b));
+    for_texts(12, Texts::timestamp, |field| {
+        for unit in [TimeUnit::Second, TimeUnit::Microsecond, TimeUnit::Nanosecond] {
+            let plain = parse_exact_timestamp::<false>(field, unit);
+            let zoned = parse_exact_timestamp::<true>(field, unit);
+            let exact = plain.or(zoned);
+            assert!(plain.is_none() || zoned.is_none(), "{:?}", shown(field));
+            assert!(exact.is_none() || exact == parse_timestamp(field, unit), "{:?}", shown(field));
+            assert_eq!(zoned.is_some(), exact.is_some() && is_zoned(field), "{:?}", shown(field));
+        }
+    });
+    for_texts(13, Texts::date, |field| {
+        let exact = parse_exact_date(field);
+        assert!(exact.is_none() || exact == parse_date(field), "{:?}", shown(field));
+        assert!(exact.is_none() || field.len() == 10, "{:?}", shown(field));
+    });
+    for_texts(14, Texts::time, |field| {
+        let exact = parse_exact_time_us(field);
+        assert!(exact.is_none() || exact == parse_time_us(field), "{:?}", shown(field));
+    });
+}
+
+#[test]
+fn exact_moments_lose_nothing() {
+    const DAY: i64 = 86_400_000_000;
+    for (text, plain, zoned) in [
+        ("1970-01-02 00:00:00", Some(DAY), None),
+        ("1970-01-02T00:00:00.5", Some(DAY + 500_000), None),
+        ("1970-01-02 00:00:00.000001000", Some(DAY + 1), None),
+        ("1970-01-02 00:00:00.00000100000000", Some(DAY + 1), None),
+        ("1970-01-02 00:00:00.0000010000000001", None, None),
+        ("1970-01-02 00:00:00.000001001", None, None),
+        ("1970-01-02 00:00:00.0000001", None, None),
+        ("1970-01-02 000000", Some(DAY), None),
+        ("1970-01-02", Some(DAY), None),
+        ("1970-01-02 00:00:00Z", None, Some(DAY)),
+        ("1970-01-02 01:00:00+01:00", None, Some(DAY)),
+        ("1970-01-02 01:00:00.25 +01:00", None, Some(DAY + 250_000)),
+        ("1970-01-02 01:00:00.0000001+01:00", None, None),
+        // A name of a zone, in columns of which the sample had such names only.
+        ("1970-01-02 00:00:00 UTC", Some(DAY), Some(DAY)),
+        ("1970-01-01 19:00:00 America/New_York", None, Some(DAY)),
+        ("1970-01-02 24:00:00", None, None),
+        ("19700102", None, None),
+        ("", None, None),
+    ] {
+        let (field, unit) = (text.as_bytes(), TimeUnit::Microsecond);
+        assert_eq!(parse_exact_timestamp::<false>(field, unit), plain, "{text:?}");
+        assert_eq!(parse_exact_timestamp::<true>(field, unit), zoned, "{text:?}");
+    }
+    let nanos = |text: &str| parse_exact_timestamp::<false>(text.as_bytes(), TimeUnit::Nanosecond);
+    assert_eq!(nanos("1970-01-01 00:00:00.123456789"), Some(123_456_789));
+    assert_eq!(nanos("1970-01-01 00:00:00.1234567891"), None);
+
+    assert_eq!(parse_exact_date(b"1970-01-02"), Some(1));
+    for text in ["19700102", "1970-1-2", "1970-01-02 00:00:00", "1970-01-02 ", "+1970-01-2", ""] {
+        assert_eq!(parse_exact_date(text.as_bytes()), None, "{text:?}");
+    }
+    assert_eq!(parse_exact_time_us(b"00:00:01.500000000"), Some(1_500_000));
+    for text in ["0:00:01", "00:01", "00:00:60", "00:00:01.0000001", "12:00:00 AM", "24:00:00", ""]
+    {
+        assert_eq!(parse_exact_time_us(text.as_bytes()), None, "{text:?}");
+    }
 }
 
 #[test]

@@ -21,6 +21,12 @@ pub(crate) fn parse_date(field: &[u8]) -> Option<i32> {
     }
 }
 
+/// `YYYY-MM-DD` like [`parse_date`], and nothing else.
+#[inline]
+pub(crate) fn parse_exact_date(field: &[u8]) -> Option<i32> {
+    iso_date(field.try_into().ok()?)
+}
+
 /// `YYYY-MM-DD HH:MM:SS[.fraction][zone]`, with a space or a `T` in the middle; microseconds since
 /// 1970-01-01, in UTC when a zone is given. What is below a microsecond is cut off.
 ///
@@ -37,6 +43,26 @@ pub(crate) fn parse_timestamp_us(field: &[u8]) -> Option<i64> {
 #[inline]
 pub(crate) fn parse_timestamp(field: &[u8], unit: TimeUnit) -> Option<i64> {
     let (seconds, nanos) = timestamp(field)?;
+    in_unit(seconds, nanos, unit)
+}
+
+/// Like [`parse_timestamp`], for texts with a zone if they are `ZONED` and without one if not, that
+/// have no digits but zeros below the unit. A date alone has no zone.
+#[inline]
+pub(crate) fn parse_exact_timestamp<const ZONED: bool>(
+    field: &[u8],
+    unit: TimeUnit,
+) -> Option<i64> {
+    let (seconds, nanos) = match iso_timestamp(field) {
+        Some((seconds, nanos, zone)) if zone.is_empty() != ZONED => (seconds, nanos),
+        _ => uncommon_exact_timestamp(field, ZONED)?,
+    };
+    exactly_in_unit(seconds, nanos, unit)
+}
+
+/// A moment in a unit; what is below it is cut off. `None` if nanoseconds would exceed 64 bits.
+#[inline]
+pub(super) fn in_unit(seconds: i64, nanos: u32, unit: TimeUnit) -> Option<i64> {
     let nanos = i64::from(nanos);
     match unit {
         TimeUnit::Second => Some(seconds),
@@ -47,6 +73,21 @@ pub(crate) fn parse_timestamp(field: &[u8], unit: TimeUnit) -> Option<i64> {
             i64::try_from(value).ok()
         }
     }
+}
+
+/// Like [`in_unit`]; `None` as well if there is something below the unit.
+#[inline]
+pub(super) fn exactly_in_unit(seconds: i64, nanos: u32, unit: TimeUnit) -> Option<i64> {
+    let unit_nanos = match unit {
+        TimeUnit::Second => 1_000_000_000,
+        TimeUnit::Millisecond => 1_000_000,
+        TimeUnit::Microsecond => 1_000,
+        TimeUnit::Nanosecond => 1,
+    };
+    if !nanos.is_multiple_of(unit_nanos) {
+        return None;
+    }
+    in_unit(seconds, nanos, unit)
 }
 
 /// `HH:MM:SS[.fraction]`; microseconds since midnight, below those of a day. What is below a
@@ -60,6 +101,17 @@ pub(crate) fn parse_time_us(field: &[u8]) -> Option<i64> {
         _ => string_to_time_nanoseconds(str::from_utf8(field).ok()?).ok()?,
     };
     (nanos < SECONDS_PER_DAY * NANOS_PER_SECOND).then_some(nanos / 1_000)
+}
+
+/// `HH:MM:SS[.fraction]` like [`parse_time_us`], and nothing else; no digits but zeros below the
+/// microsecond, and no second of 60.
+#[inline]
+pub(crate) fn parse_exact_time_us(field: &[u8]) -> Option<i64> {
+    let (seconds, nanos, []) = iso_time(field)? else { return None };
+    if field.get(6) == Some(&b'6') {
+        return None;
+    }
+    exactly_in_unit(i64::from(seconds), nanos, TimeUnit::Microsecond)
 }
 
 /// Days since 1970-01-01 of a day of the (proleptic Gregorian) calendar, in the years 0 to 9999;
@@ -197,22 +249,23 @@ pub(super) fn fraction(text: &[u8]) -> Option<(u32, &[u8])> {
 #[inline]
 fn timestamp(field: &[u8]) -> Option<(i64, u32)> {
     match iso_timestamp(field) {
-        Some(timestamp) => Some(timestamp),
+        Some((seconds, nanos, _)) => Some((seconds, nanos)),
         None => uncommon_timestamp(field),
     }
 }
 
-/// The common forms: `YYYY-MM-DD[ T]HH:MM:SS[.fraction][Z]`.
+/// The common forms: `YYYY-MM-DD[ T]HH:MM:SS[.fraction][Z]`. Seconds, nanoseconds and the zone,
+/// which is `Z` or nothing.
 #[inline]
-fn iso_timestamp(field: &[u8]) -> Option<(i64, u32)> {
+fn iso_timestamp(field: &[u8]) -> Option<(i64, u32, &[u8])> {
     let (date, rest) = field.split_first_chunk::<10>()?;
     let [b' ' | b'T' | b't', time @ ..] = rest else { return None };
-    let (seconds, nanos, rest) = iso_time(time)?;
-    if !matches!(rest, [] | [b'Z' | b'z']) {
+    let (seconds, nanos, zone) = iso_time(time)?;
+    if !matches!(zone, [] | [b'Z' | b'z']) {
         return None;
     }
     let days = iso_date(date)?;
-    Some((i64::from(days) * SECONDS_PER_DAY + i64::from(seconds), nanos))
+    Some((i64::from(days) * SECONDS_PER_DAY + i64::from(seconds), nanos, zone))
 }
 
 #[cold]
@@ -221,6 +274,35 @@ fn uncommon_timestamp(field: &[u8]) -> Option<(i64, u32)> {
     // chrono keeps the second 60 as a 59 with more than a billion nanoseconds.
     let nanos = i64::from(time.timestamp_subsec_nanos());
     Some((time.timestamp() + nanos / NANOS_PER_SECOND, (nanos % NANOS_PER_SECOND) as u32))
+}
+
+/// The other forms, with a zone or without one. The name of a zone, such as `UTC`, is taken for
+/// none as well if it does not move the clock.
+#[cold]
+fn uncommon_exact_timestamp(field: &[u8], zoned: bool) -> Option<(i64, u32)> {
+    /// Characters of a date and what follows it, and of `HH:MM:SS.` with nine digits.
+    const DATE: usize = 11;
+    const CLOCK: usize = 18;
+    if let Ok(date) = field.try_into() {
+        let days = iso_date(date).filter(|_| !zoned)?;
+        return Some((i64::from(days) * SECONDS_PER_DAY, 0));
+    }
+    let is_clock = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b':' | b'.');
+    let (_, clock) = field.split_at_checked(DATE)?;
+    let end = clock.iter().position(|byte| !is_clock(byte)).unwrap_or(clock.len());
+    let (clock, zone) = clock.split_at(end);
+    // Further digits of the fraction are not looked at.
+    if clock.iter().skip(CLOCK).any(|byte| *byte != b'0') {
+        return None;
+    }
+    let moment = uncommon_timestamp(field)?;
+    let is_named = !zone.is_empty() && !zone.iter().any(|b| matches!(b, b'Z' | b'z' | b'+' | b'-'));
+    let fits = match zoned {
+        true => !zone.is_empty(),
+        false if is_named => timestamp(&field[..DATE + end]) == Some(moment),
+        false => zone.is_empty(),
+    };
+    fits.then_some(moment)
 }
 
 #[cold]
