@@ -17,8 +17,6 @@ pub(crate) fn parse_type(name: &str) -> Result<DataType> {
         }
         None => (upper, None),
     };
-    let micros =
-        |zone: Option<&str>| DataType::Timestamp(TimeUnit::Microsecond, zone.map(Into::into));
     Ok(match word.as_str() {
         "BOOLEAN" | "BOOL" | "LOGICAL" => DataType::Boolean,
         "TINYINT" | "INT1" => DataType::Int8,
@@ -34,8 +32,12 @@ pub(crate) fn parse_type(name: &str) -> Result<DataType> {
         "DECIMAL" | "NUMERIC" | "DEC" => decimal(name, arguments.as_deref())?,
         "DATE" => DataType::Date32,
         "TIME" => DataType::Time64(TimeUnit::Microsecond),
-        "TIMESTAMP" | "DATETIME" | "DATETIME64" | "TIMESTAMP WITHOUT TIME ZONE" => micros(None),
-        "TIMESTAMPTZ" | "TIMESTAMP WITH TIME ZONE" => micros(Some("+00:00")),
+        "TIMESTAMP" | "DATETIME" | "DATETIME64" | "TIMESTAMP WITHOUT TIME ZONE" => {
+            DataType::Timestamp(unit(name, arguments.as_deref())?, None)
+        }
+        "TIMESTAMPTZ" | "TIMESTAMP WITH TIME ZONE" => {
+            DataType::Timestamp(unit(name, arguments.as_deref())?, Some("+00:00".into()))
+        }
         "VARCHAR" | "TEXT" | "STRING" | "CHAR" | "BPCHAR" | "OBJECT" | "STR" => DataType::Utf8View,
         "BLOB" | "BYTEA" | "BINARY" | "VARBINARY" => DataType::Binary,
         _ => return Err(unknown(name)),
@@ -59,6 +61,18 @@ fn decimal(name: &str, arguments: Option<&str>) -> Result<DataType> {
         }
         _ => Err(Error::config(format!("\"{name}\" is not a decimal type"))
             .with_hint("write DECIMAL(precision, scale) with 1 to 38 digits")),
+    }
+}
+
+/// The coarsest unit that has as many digits after the second; microseconds if nothing is said.
+fn unit(name: &str, digits: Option<&str>) -> Result<TimeUnit> {
+    match digits.map(|digits| digits.trim().parse::<u8>()) {
+        Some(Ok(0)) => Ok(TimeUnit::Second),
+        Some(Ok(1..=3)) => Ok(TimeUnit::Millisecond),
+        None | Some(Ok(4..=6)) => Ok(TimeUnit::Microsecond),
+        Some(Ok(7..=9)) => Ok(TimeUnit::Nanosecond),
+        _ => Err(Error::config(format!("\"{name}\" is not a timestamp type"))
+            .with_hint("write TIMESTAMP(digits) with 0 to 9 digits after the second")),
     }
 }
 
@@ -106,8 +120,15 @@ pub(crate) fn type_name(data_type: &DataType) -> String {
         DataType::Decimal128(precision, scale) => format!("DECIMAL({precision}, {scale})"),
         DataType::Date32 => "DATE".to_string(),
         DataType::Time64(_) => "TIME".to_string(),
-        DataType::Timestamp(_, None) => "TIMESTAMP".to_string(),
-        DataType::Timestamp(_, Some(_)) => "TIMESTAMPTZ".to_string(),
+        DataType::Timestamp(unit, zone) => {
+            let name = if zone.is_some() { "TIMESTAMPTZ" } else { "TIMESTAMP" };
+            match unit {
+                TimeUnit::Second => format!("{name}(0)"),
+                TimeUnit::Millisecond => format!("{name}(3)"),
+                TimeUnit::Microsecond => name.to_string(),
+                TimeUnit::Nanosecond => format!("{name}(9)"),
+            }
+        }
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "VARCHAR".to_string(),
         DataType::Binary => "BLOB".to_string(),
         other => other.to_string(),
@@ -134,7 +155,10 @@ mod tests {
             "DATE",
             "TIME",
             "TIMESTAMP",
+            "TIMESTAMP(0)",
+            "TIMESTAMP(9)",
             "TIMESTAMPTZ",
+            "TIMESTAMPTZ(3)",
             "VARCHAR",
             "BLOB",
         ] {
@@ -152,7 +176,20 @@ mod tests {
             parse_type("timestamp(6) with time zone").unwrap(),
             DataType::Timestamp(TimeUnit::Microsecond, Some("+00:00".into()))
         );
-        for wrong in ["decimal(0)", "decimal(5,6)", "decimal(40,2)", "decimal(1", "integr", ""] {
+        assert_eq!(
+            parse_type("timestamp(1)").unwrap(),
+            DataType::Timestamp(TimeUnit::Millisecond, None)
+        );
+        for wrong in [
+            "timestamp(10)",
+            "timestamptz(x)",
+            "decimal(0)",
+            "decimal(5,6)",
+            "decimal(40,2)",
+            "decimal(1",
+            "integr",
+            "",
+        ] {
             assert!(parse_type(wrong).is_err(), "{wrong:?}");
         }
         assert_eq!(parse_type("integr").unwrap_err().hint(), Some("did you mean INTEGER?"));

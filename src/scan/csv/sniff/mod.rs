@@ -208,7 +208,7 @@ impl<'a> Sniffer<'a> {
     /// Settles the columns.
     fn finish(mut self) -> Result<Sniffed> {
         let commas = self.columns.iter().any(Column::is_comma_float);
-        let points = self.columns.iter().any(|column| column.kind() == Kind::Float);
+        let points = self.columns.iter().any(Column::is_point_float);
         let comma = commas && !points;
         if comma {
             self.dialect.decimal = b',';
@@ -219,7 +219,7 @@ impl<'a> Sniffer<'a> {
             .iter()
             .map(|settled| match self.options.all_text {
                 true => DataType::Utf8View,
-                false => settled.kind.data_type(),
+                false => settled.data_type(),
             })
             .collect();
         let mut formats: Vec<Option<String>> =
@@ -567,6 +567,20 @@ mod tests {
                 DataType::Utf8View,
             ]
         );
+    }
+
+    #[test]
+    fn commas_before_fractions_and_points_between_thousands() {
+        assert_eq!(
+            types("id;price;people\n1;2,50;1.234\n2;3,25;12.345\n3;4;7\n"),
+            [DataType::Int64, DataType::Float64, DataType::Utf8View]
+        );
+        // Where points come before fractions, commas do not.
+        assert_eq!(
+            types("id;price;level\n1;2,50;1.234\n2;3,25;0.500\n"),
+            [DataType::Int64, DataType::Utf8View, DataType::Float64]
+        );
+        assert_eq!(types("a;b\n1;1.234\n2;3.500\n"), [DataType::Int64, DataType::Float64]);
     }
 
     #[test]
