@@ -87,6 +87,9 @@ struct Sniffer<'a> {
     given: GivenFormats,
     style: NumberStyle,
     line_end: &'static str,
+    /// Lines at the top of the first file that are comments or empty, if they were found to be what
+    /// is skipped of every file.
+    comment_lines: Option<usize>,
 }
 
 impl<'a> Sniffer<'a> {
@@ -148,6 +151,9 @@ impl<'a> Sniffer<'a> {
             },
             names,
             line_end: line_end(&first.head, dialect.newline),
+            comment_lines: (options.skip_lines.is_none() && dialect.skip_lines > 0)
+                .then(|| comment_lines(&first.head, dialect.newline))
+                .filter(|_| first.head.starts_with(b"#")),
             dialect,
         };
         sniffer.add_sample(path, path, &first)?;
@@ -159,6 +165,16 @@ impl<'a> Sniffer<'a> {
 
     /// Checks that the header of a file is that of the first, and looks at its rows.
     fn add_sample(&mut self, first_path: &str, path: &str, sample: &Sample) -> Result<()> {
+        if let Some(count) = self.comment_lines
+            && let other = comment_lines(&sample.head, self.dialect.newline)
+            && other != count
+        {
+            return Err(Error::input(format!(
+                "\"{path}\" begins with {other} lines of comments, but \"{first_path}\" with \
+                 {count}"
+            ))
+            .with_hint("comment = '#' skips all lines that begin with #"));
+        }
         let lines = after_lines(&sample.head, self.dialect.skip_lines, self.dialect.newline);
         let limit = match self.options.sample_rows {
             Some(SampleRows::First(rows)) => rows + usize::from(self.dialect.header),
@@ -379,6 +395,12 @@ fn common_encoding(samples: &[(String, Sample)], given: Option<Encoding>) -> Res
     Ok(common.map_or(Encoding::Utf8, |(_, encoding)| encoding))
 }
 
+/// Lines at the top that begin with `#` or are empty.
+fn comment_lines(text: &[u8], newline: Newline) -> usize {
+    let lines = text.split(|byte| *byte == newline.byte());
+    lines.take_while(|line| line.trim_ascii().is_empty() || line[0] == b'#').count()
+}
+
 /// What ends most lines.
 fn find_newline(text: &[u8]) -> Newline {
     let lf = memchr::memchr_iter(b'\n', text).count();
@@ -567,6 +589,23 @@ mod tests {
                 DataType::Utf8View,
             ]
         );
+    }
+
+    #[test]
+    fn files_have_as_many_comments_at_the_top() {
+        let result = |others: &str, options: CsvOptions| {
+            let samples = ["# x\n\na,b\n1,2\n3,4\n", others].map(|text| {
+                let head = text.as_bytes().to_vec();
+                ("t.csv".to_string(), Sample { head, whole: true, pieces: vec![] })
+            });
+            sniff(&samples, &options, FileCompressionType::UNCOMPRESSED)
+        };
+        assert_eq!(result("# y\n\na,b\n5,6\n", CsvOptions::new()).unwrap().0.skip_lines, 2);
+        for others in ["a,b\n5,6\n", "# y\n# z\n\na,b\n5,6\n", "# y\na,b\n5,6\n"] {
+            let error = result(others, CsvOptions::new()).unwrap_err();
+            assert!(error.to_string().contains("lines of comments, but"), "{error}");
+            assert_eq!(result(others, CsvOptions::new().comment(b'#')).unwrap().0.skip_lines, 0);
+        }
     }
 
     #[test]

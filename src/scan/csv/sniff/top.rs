@@ -45,7 +45,11 @@ pub(super) fn find_top(
         Hash::Skip(record) if options.skip_lines.is_none() => {
             dialect.skip_lines = count_lines(&rest[..records.start(record)], dialect.newline);
         }
-        Hash::Skip(_) => {}
+        // The user has counted the lines to skip, without these.
+        Hash::Skip(record) => {
+            let rows = (record..records.len()).any(|row| begins_with_hash(rest, &records, row));
+            dialect.comment = (!rows).then_some(b'#');
+        }
     }
     let rest = after_lines(head, dialect.skip_lines, dialect.newline);
     let mut records = Split::new(rest, dialect, RECORDS, whole);
@@ -71,45 +75,43 @@ pub(super) fn find_top(
 enum Hash {
     /// Rows or a header like others, or there are none.
     Nothing,
+    /// Comments, wherever they are.
     Comments,
-    /// Those before this record are comments at the top, but later ones are rows.
+    /// Those before this record are comments. There are no others, or they may be rows.
     Skip(usize),
 }
 
+fn begins_with_hash(text: &[u8], records: &Split, record: usize) -> bool {
+    text.get(records.start(record)) == Some(&b'#')
+}
+
+/// Lines below the header are comments only if all that begin with `#` look like it: whoever takes
+/// a row for a comment loses it.
 fn find_comment(text: &[u8], records: &Split, dialect: &Dialect) -> Hash {
     if dialect.delimiter == b'#' || dialect.quote == Some(b'#') {
         return Hash::Nothing;
     }
-    let hash = |record: usize| text.get(records.start(record)) == Some(&b'#');
-    let all = 0..records.len();
-    let others: Vec<usize> = all.clone().filter(|record| !hash(*record)).collect();
+    let hash = |record: &usize| begins_with_hash(text, records, *record);
+    let others: Vec<usize> = (0..records.len()).filter(|record| !hash(record)).collect();
     let Some(first_other) = others.first().copied() else { return Hash::Nothing };
-    if others.len() == records.len() {
-        return Hash::Nothing;
-    }
     let width = common_width(records, others.iter().copied()).unwrap_or(1);
-    let later_rows =
-        (first_other..records.len()).any(|row| hash(row) && records.width(row) == width);
-    let later_others =
-        (first_other..records.len()).any(|row| hash(row) && records.width(row) != width);
+    let blank = |record: usize| text.get(records.start(record) + 1) == Some(&b' ');
+    let is_comment = |record: usize| {
+        records.width(record) != width && (records.width(record) == 1 || blank(record))
+    };
+    let mut later = (first_other..records.len()).filter(hash).peekable();
+    let comments_below = later.peek().is_some() && later.all(is_comment);
     // `#id,name` may be the header. `# a, b` is none, nor is what stands above another header.
     let is_header = |record: usize| {
-        let blank = text.get(records.start(record) + 1) == Some(&b' ');
         let row = records.record(first_other);
         let above_header = !row_has_values(row) && columns_have_values(records, first_other + 1);
-        width > 1 && records.width(record) == width && !blank && !above_header
+        width > 1 && records.width(record) == width && !blank(record) && !above_header
     };
     match first_other.checked_sub(1) {
-        Some(last) if is_header(last) => {
-            if last == 0 {
-                Hash::Nothing
-            } else {
-                Hash::Skip(last)
-            }
-        }
-        Some(_) if later_rows => Hash::Skip(first_other),
-        Some(_) => Hash::Comments,
-        None if later_others && !later_rows && width > 1 => Hash::Comments,
+        Some(0) if is_header(0) => Hash::Nothing,
+        Some(last) if is_header(last) => Hash::Skip(last),
+        _ if comments_below => Hash::Comments,
+        Some(_) => Hash::Skip(first_other),
         None => Hash::Nothing,
     }
 }
@@ -251,9 +253,16 @@ mod tests {
             ("a,b\n1,2\n", None, 0, Some("a,b"), 2),
             ("1,2\n3,4\n", None, 0, None, 2),
             // Comments.
-            ("# x\n# y, z\na,b\n1,2\n3,4\n", Some('#'), 0, Some("a,b"), 2),
+            ("# x\n# y, z\na,b\n1,2\n3,4\n", None, 2, Some("a,b"), 2),
+            ("# x\na,b\n1,2\n# y\n3,4\n", Some('#'), 0, Some("a,b"), 2),
+            ("# x\na,b\n1,2\n#y\n# z, z, z\n3,4\n", Some('#'), 0, Some("a,b"), 2),
             ("a,b\n1,2\n#3;4\n5,6\n", Some('#'), 0, Some("a,b"), 2),
+            // Rows, with fields too many or too few, or with as many as others.
             ("# x\na,b\n1,2\n#3,4\n", None, 1, Some("a,b"), 2),
+            ("# x\na,b\n1,2\n# y\n#3,4\n", None, 1, Some("a,b"), 2),
+            ("# x\na,b\n1,2\n# y\n#3,4,5\n6,7\n", None, 1, Some("a,b"), 2),
+            ("a,b,c\nx,1,2\n#y,3\nz,4,5\n", None, 0, Some("a,b,c"), 3),
+            ("a,b,c\nx,1,2\n#y, jr,3,4\nz,4,5\n", None, 0, Some("a,b,c"), 3),
             ("#,a\n1,x\n2,y\n", None, 0, Some("#,a"), 2),
             ("## v1\n## v2\n#a,b\n1,2\n3,4\n", None, 2, Some("#a,b"), 2),
             ("tag,n\n#x,1\n#y,2\n", None, 0, Some("tag,n"), 2),
