@@ -54,7 +54,7 @@ pub(super) fn find_top(
     let rest = after_lines(head, dialect.skip_lines, dialect.newline);
     let mut records = Split::new(rest, dialect, RECORDS, whole);
     if options.skip_lines.is_none() && dialect.skip_lines == 0 {
-        let first = first_record(&records);
+        let first = first_record(&records, options.header);
         if first > 0 {
             dialect.skip_lines = count_lines(&rest[..records.start(first)], dialect.newline);
             let rest = after_lines(head, dialect.skip_lines, dialect.newline);
@@ -142,8 +142,9 @@ fn columns_have_values(records: &Split, from: usize) -> bool {
     (from..records.len()).any(|record| row_has_values(records.record(record)))
 }
 
-/// The first record that is not a title or the like, and so the header or a row.
-fn first_record(records: &Split) -> usize {
+/// The first record that is not a title or the like, and so the header or a row. `header` is what the
+/// user says.
+fn first_record(records: &Split, header: Option<bool>) -> usize {
     let Some(width) = common_width(records, 0..records.len()) else { return 0 };
     if width < 2 {
         return 0;
@@ -164,6 +165,11 @@ fn first_record(records: &Split) -> usize {
     }
     let narrow_titles = (0..first).all(|record| records.width(record) < width);
     let names = names_only(records, first) && columns_have_values(records, first + 1);
+    // A row that is too short has values. Above a header there are no rows.
+    let has_values = (0..first).any(|record| row_has_values(records.record(record)));
+    if has_values && (!names || header == Some(false)) {
+        return 0;
+    }
     if narrow_titles {
         // Names of all columns but the last ones are a header, unless another follows.
         let short = records.width(0);
@@ -248,6 +254,24 @@ mod tests {
     }
 
     #[test]
+    fn what_the_user_says_of_the_top() {
+        let top = |text: &str, options: CsvOptions| {
+            let mut dialect = Dialect::default();
+            let top = find_top(text.as_bytes(), true, &options, &mut dialect);
+            (dialect.comment.map(char::from), dialect.skip_lines, top.width)
+        };
+        // Without a header, there is nothing that values could stand above.
+        let text = "1,Baker\nCole,Rome,Italy\nDiaz,Oslo,5\nEvans,Bern,6\n";
+        assert_eq!(top(text, CsvOptions::new()), (None, 1, 3));
+        assert_eq!(top(text, CsvOptions::new().header(false)), (None, 0, 3));
+        // Comments below the lines that are skipped.
+        let text = "title\n# x\na,b\n1,2\n3,4\n";
+        assert_eq!(top(text, CsvOptions::new().skip_lines(1)), (Some('#'), 1, 2));
+        let text = "title\n# x\na,b\n1,2\n#3,4\n";
+        assert_eq!(top(text, CsvOptions::new().skip_lines(1)), (None, 1, 2));
+    }
+
+    #[test]
     fn tops() {
         for (text, comment, skip, header, width) in [
             ("a,b\n1,2\n", None, 0, Some("a,b"), 2),
@@ -271,6 +295,11 @@ mod tests {
             ("Report\nof 2020, final\n\na,b,c\n1,2,3\n4,5,6\n", None, 3, Some("a,b,c"), 3),
             (",,\nA title,,\na,b,c\n1,2,3\n4,5,6\n", None, 2, Some("a,b,c"), 3),
             ("title\n1,2,3\n4,5,6\n7,8,9\n", None, 1, None, 3),
+            ("Printed,2020-01-31\nid,name,n\n1,x,2\n2,y,3\n", None, 1, Some("id,name,n"), 3),
+            // Rows that are too short are none.
+            ("5,3,1,.2\n4.9,3.0,1.4,0.2,s\n4.7,3.2,1.3,0.2,s\n", None, 0, None, 5),
+            ("1,Baker,37\n2,Cole,Rome,74\n3,Diaz,Oslo,111\n", None, 0, None, 4),
+            ("title\n2020\n1,2,3\n4,5,6\n7,8,9\n", None, 0, Some("title"), 3),
             // A row with little in it is no title.
             ("x,,\n1,2,3\n4,5,6\n", None, 0, Some("x,,"), 3),
             // Names that are missing, and a row that is too long.
