@@ -3,9 +3,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::kind::Kind;
+use super::kind::{DOUBTFUL_NULL_WORDS, Kind};
 use super::split::{Split, after_lines, count_lines};
-use crate::scan::csv::dialect::Dialect;
+use crate::scan::csv::dialect::{Dialect, USUAL_NULL_WORDS};
 use crate::scan::csv::options::CsvOptions;
 use crate::scan::csv::values::NumberStyle;
 
@@ -194,30 +194,76 @@ fn names_only(records: &Split, record: usize) -> bool {
     })
 }
 
-/// Whether the first record holds names: it does unless it has a number, a date or the like. A row
-/// of years is names if the values below are other numbers.
+/// Whether the first record holds names: it does unless it has a number, a date or the like. Numbers
+/// are names, too, if they are years above other numbers, or beside a text that is nothing else.
 fn is_header(records: &Split) -> bool {
     let kinds: Vec<Kind> = records.record(0).map(kind_of).collect();
-    if !kinds.iter().any(|kind| kind.is_typed()) {
-        return true;
-    }
+    !kinds.iter().any(|kind| kind.is_typed())
+        || are_years(records, &kinds)
+        || has_text_above_values(records, &kinds)
+}
+
+/// Whether a first record of these kinds has ascending or evenly spaced years in all columns but
+/// those of text, and some value below them is another number.
+fn are_years(records: &Split, kinds: &[Kind]) -> bool {
     let year = |field: &[u8]| {
         let text = str::from_utf8(field.trim_ascii()).ok()?;
-        text.parse::<u32>().ok().filter(|year| (1500..=2500).contains(year))
+        text.parse::<i64>().ok().filter(|year| (1500..=2500).contains(year))
     };
     let typed: Vec<usize> = (0..kinds.len()).filter(|column| kinds[*column].is_typed()).collect();
     let first: Vec<&[u8]> = records.record(0).collect();
-    let years: Option<Vec<u32>> = typed.iter().map(|column| year(first[*column])).collect();
+    let years: Option<Vec<i64>> = typed.iter().map(|column| year(first[*column])).collect();
     let Some(years) = years.filter(|years| years.len() >= 2 && typed.len() < kinds.len()) else {
         return false;
     };
-    let step = i64::from(years[1]) - i64::from(years[0]);
-    let even = years.windows(2).all(|pair| i64::from(pair[1]) - i64::from(pair[0]) == step);
+    let step = years[1] - years[0];
+    let even = step != 0 && years.windows(2).all(|pair| pair[1] - pair[0] == step);
+    let ascending = years.windows(2).all(|pair| pair[0] < pair[1]);
     let others = (1..records.len())
         .flat_map(|row| records.record(row).enumerate())
         .filter(|(column, field)| typed.contains(column) && !field.is_empty())
         .any(|(_, field)| kind_of(field).is_typed() && year(field).is_none());
-    step != 0 && even && others
+    (even || ascending) && others
+}
+
+/// Whether a first record of these kinds could be names, all different, texts and whole numbers, and
+/// one of its texts stands above nothing but numbers, or dates and the like.
+fn has_text_above_values(records: &Split, kinds: &[Kind]) -> bool {
+    /// With fewer, the text may as well be what is wrong.
+    const LEAST_VALUES: usize = 2;
+    let mut seen = HashSet::new();
+    let mut names = records.record(0).zip(kinds).map(|(field, kind)| {
+        let could_be = match kind {
+            Kind::Text => !is_null_word(field.trim_ascii()),
+            kind => *kind == Kind::Int,
+        };
+        could_be && seen.insert(field.to_vec())
+    });
+    if !names.all(|could_be| could_be) {
+        return false;
+    }
+    let mut values = vec![0; kinds.len()];
+    let mut texts = vec![0; kinds.len()];
+    for row in 1..records.len() {
+        for (column, field) in records.record(row).enumerate().take(kinds.len()) {
+            let field = field.trim_ascii();
+            match kind_of(field) {
+                Kind::Null => {}
+                Kind::Text if is_null_word(field) => {}
+                Kind::Text => texts[column] += 1,
+                _ => values[column] += 1,
+            }
+        }
+    }
+    (0..kinds.len()).any(|column| {
+        kinds[column] == Kind::Text && values[column] >= LEAST_VALUES && texts[column] == 0
+    })
+}
+
+/// Whether a field may mean NULL.
+fn is_null_word(field: &[u8]) -> bool {
+    let mut usual = USUAL_NULL_WORDS.iter().map(|word| word.as_bytes());
+    DOUBTFUL_NULL_WORDS.contains(&field) || usual.any(|word| word == field)
 }
 
 /// Columns of the table: as many as the header has names, or as most rows have fields if these are
@@ -312,6 +358,17 @@ mod tests {
             // Years.
             ("land,2019,2020\nx,1.5,2\n", None, 0, Some("land,2019,2020"), 3),
             ("x,2019,2020\ny,2021,2022\n", None, 0, None, 3),
+            ("x,1990,2000,2015\ny,1,2,3\n", None, 0, Some("x,1990,2000,2015"), 4),
+            ("x,1990,2015,2000\ny,1,2,3\n", None, 0, None, 4),
+            // Numbers beside a text above numbers.
+            ("id,1,2\n5,6,7\n8,9,10\n", None, 0, Some("id,1,2"), 3),
+            ("id,1,2\n5,6,7\n,-,8\n9,1,1\n", None, 0, Some("id,1,2"), 3),
+            ("id,1,2\n5,6,7\n", None, 0, None, 3),
+            ("id,1,2\n5,6,7\nx,9,10\n", None, 0, None, 3),
+            ("id,1,1\n5,6,7\n8,9,10\n", None, 0, None, 3),
+            ("id,1.5,2\n5,6,7\n8,9,10\n", None, 0, None, 3),
+            ("NA,1,2\n5,6,7\n8,9,10\n", None, 0, None, 3),
+            ("x,1,2\ny,6,7\nz,9,10\n", None, 0, None, 3),
             ("\n\n", None, 0, None, 0),
         ] {
             let (found_comment, found_skip, found_header, found_width) = found(text);
