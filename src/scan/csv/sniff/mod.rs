@@ -34,6 +34,7 @@ use super::dialect::{Dialect, Newline};
 use super::encoding::Encoding;
 use super::options::{CsvOptions, SampleRows, Types};
 use super::sample::Sample;
+use super::structure;
 use super::values::{DateFormat, NumberStyle};
 use crate::error::{Error, Result};
 pub(crate) use files::sniff_files;
@@ -188,11 +189,16 @@ impl<'a> Sniffer<'a> {
         }
         self.widen(&split, usize::from(self.dialect.header));
         for piece in &sample.pieces {
-            // The first line is the rest of a record and the last one the beginning of another.
-            let newline = self.dialect.newline.byte();
-            let Some(start) = memchr::memchr(newline, piece) else { continue };
-            let split = Split::new(&piece[start + 1..], &self.dialect, usize::MAX, false);
-            self.widen(&split, 0);
+            // It begins in a record, perhaps within quotes, and ends in another.
+            let Some(start) = structure::guess_start(piece, &self.dialect.marks()) else {
+                continue;
+            };
+            let split = Split::new(&piece[start..], &self.dialect, usize::MAX, false);
+            let fits = |record: &usize| self.fits(split.width(*record));
+            // Otherwise the guess was wrong.
+            if (0..split.len()).filter(fits).count() * 2 > split.len() {
+                self.widen(&split, 0);
+            }
         }
         Ok(())
     }
@@ -211,14 +217,17 @@ impl<'a> Sniffer<'a> {
             given: &self.given,
         };
         for record in first..split.len() {
-            let width = split.width(record);
-            let padded = self.dialect.null_padding && width < self.columns.len();
-            if width == self.columns.len() || padded {
+            if self.fits(split.width(record)) {
                 for (column, field) in self.columns.iter_mut().zip(split.record(record)) {
                     column.add(field, &looks);
                 }
             }
         }
+    }
+
+    /// Whether records of so many fields are rows.
+    fn fits(&self, width: usize) -> bool {
+        width == self.columns.len() || self.dialect.null_padding && width < self.columns.len()
     }
 
     /// Settles the columns.
@@ -589,6 +598,20 @@ mod tests {
                 DataType::Utf8View,
             ]
         );
+    }
+
+    #[test]
+    fn pieces_may_begin_within_quotes() {
+        let rows = "1,\"a\nb, c\n3,x\n\"\n2,\"y\"\n".repeat(20);
+        let head = format!("id,text\n{rows}");
+        for start in 0..30 {
+            let pieces = vec![rows.as_bytes()[start..].to_vec().into()];
+            let sample = Sample { head: head.clone().into(), whole: false, pieces };
+            let samples = [("t.csv".to_string(), sample)];
+            let options = CsvOptions::default();
+            let (_, schema) = sniff(&samples, &options, FileCompressionType::UNCOMPRESSED).unwrap();
+            assert_eq!(schema.field(0).data_type(), &DataType::Int64, "from {start} on");
+        }
     }
 
     #[test]
