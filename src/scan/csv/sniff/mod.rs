@@ -548,7 +548,8 @@ pub(crate) fn same_names(
     other: &str,
     others: &[String],
 ) -> Result<()> {
-    let hint = "read them one at a time, or create a table with its columns for each layout";
+    let hint = "union_by_name = true reads them as one table, with NULL in the columns that a file \
+                lacks; or read them one at a time";
     if names.len() != others.len() {
         return Err(Error::input(format!(
             "\"{other}\" has {} columns, but \"{path}\" has {}",
