@@ -19,7 +19,6 @@ use datafusion::datasource::MemTable;
 use datafusion::datasource::file_format::FileFormat;
 use datafusion::datasource::file_format::arrow::ArrowFormat;
 use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
-use datafusion::datasource::file_format::json::JsonFormat;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{
     ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl,
@@ -36,6 +35,7 @@ use super::csv::{
     sniff_files,
 };
 use super::file_columns::{FileColumns, path_value, path_values};
+use super::json::JsonFiles;
 use super::null_names::{NULL_NAME, NullNames};
 use super::options::{FileOptions, OptionValue};
 use super::parquet::ParquetFiles;
@@ -222,15 +222,7 @@ impl FileTable {
                 return Ok((Arc::new(CsvFormat::new(sniffed.dialect, options)), sniffed.schema));
             }
             FileKind::Json => {
-                let array = match self.json_array {
-                    Some(array) => array,
-                    None => begins_json_array(store, objects, files.compression).await?,
-                };
-                Arc::new(
-                    JsonFormat::default()
-                        .with_file_compression_type(files.compression)
-                        .with_newline_delimited(!array),
-                )
+                Arc::new(JsonFiles::open(store, objects, files.compression, self.json_array).await?)
             }
             FileKind::Parquet => {
                 let options = state.default_table_options().parquet;
@@ -496,20 +488,6 @@ async fn heads(store: &Arc<dyn ObjectStore>, files: &[PathBuf]) -> Result<Vec<Ob
         objects.push(store.head(&location_of(file)?).await.map_err(DataFusionError::from)?);
     }
     Ok(objects)
-}
-
-/// Whether the first file is one JSON array rather than an object a line.
-async fn begins_json_array(
-    store: &Arc<dyn ObjectStore>,
-    objects: &[ObjectMeta],
-    compression: FileCompressionType,
-) -> Result<bool> {
-    let Some(object) = objects.iter().find(|object| object.size > 0) else {
-        return Ok(false);
-    };
-    let head = super::csv::Sample::read(store, object, compression).await?.head;
-    let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&head);
-    Ok(text.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'['))
 }
 
 /// The files that locations stand for.
