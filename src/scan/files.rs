@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, Weak};
 
 use arrow::datatypes::{DataType, Field, SchemaRef};
+use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider, TableProviderFactory, UrlTableFactory};
 use datafusion::common::ScalarValue;
@@ -18,7 +19,6 @@ use datafusion::datasource::MemTable;
 use datafusion::datasource::file_format::FileFormat;
 use datafusion::datasource::file_format::arrow::ArrowFormat;
 use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
-use datafusion::datasource::file_format::json::JsonFormat;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{
     ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl,
@@ -31,13 +31,15 @@ use parking_lot::RwLock;
 
 use super::calls::TableCall;
 use super::csv::{
-    CsvFormat, CsvOptions, Dialect, RejectedRecords, Rejects, RejectsTable, Types, sniff_files,
+    CsvFormat, CsvOptions, Dialect, RejectedRecords, Rejects, RejectsTable, Sniffed, Types,
+    sniff_files,
 };
 use super::file_columns::{FileColumns, path_value, path_values};
+use super::json::JsonFiles;
 use super::null_names::{NULL_NAME, NullNames};
 use super::options::{FileOptions, OptionValue};
 use super::parquet::ParquetFiles;
-use super::union::layouts;
+use super::union::{Layout, layouts};
 use crate::error::{Error, ErrorKind, Result};
 use crate::session::Resources;
 use crate::write::WritesAside;
@@ -143,7 +145,8 @@ impl FileTable {
         }
     }
 
-    /// Says how the files would be read as CSV: a table of one row.
+    /// Says how the files would be read as CSV: a table of one row, or of one for each layout that
+    /// files have which are united by the names of their columns.
     ///
     /// # Errors
     /// Those of [`FileTable::open`].
@@ -153,10 +156,37 @@ impl FileTable {
         options: &[(String, OptionValue)],
     ) -> Result<Arc<dyn TableProvider>> {
         let files = self.located(state).await?;
-        let sniffed =
-            sniff_files(&files.store, &files.objects, &self.csv, files.compression).await?;
-        let row = sniffed.report(&self.locations, options)?;
-        Ok(Arc::new(MemTable::try_new(row.schema(), vec![vec![row]])?))
+        let rows = match self.files.union_by_name && files.objects.len() > 1 {
+            true => self.reports_of_layouts(&files, options).await?,
+            false => {
+                let sniffed =
+                    sniff_files(&files.store, &files.objects, &self.csv, files.compression).await?;
+                vec![sniffed.report(&self.locations, options)?]
+            }
+        };
+        Ok(Arc::new(MemTable::try_new(rows[0].schema(), vec![rows])?))
+    }
+
+    /// A row for each layout of files whose columns may differ.
+    async fn reports_of_layouts(
+        &self,
+        files: &Located,
+        options: &[(String, OptionValue)],
+    ) -> Result<Vec<RecordBatch>> {
+        let (paths, sniffed) = self.each_sniffed(files).await?;
+        let line_ends: Vec<&'static str> = sniffed.iter().map(|file| file.line_end).collect();
+        let (layouts, _) = layouts(sniffed);
+        let mut rows = Vec::with_capacity(layouts.len());
+        for Layout { dialect, schema, files } in layouts {
+            let mut shown = Vec::with_capacity(files.len());
+            for file in &files {
+                shown.push(super::shown_path(&location_of(&paths[*file])?));
+            }
+            let unseen = vec![false; schema.fields().len()];
+            let line_end = line_ends[files[0]];
+            rows.push(Sniffed { dialect, schema, unseen, line_end }.report(&shown, options)?);
+        }
+        Ok(rows)
     }
 
     async fn located(&self, state: &SessionState) -> Result<Located> {
@@ -192,15 +222,7 @@ impl FileTable {
                 return Ok((Arc::new(CsvFormat::new(sniffed.dialect, options)), sniffed.schema));
             }
             FileKind::Json => {
-                let array = match self.json_array {
-                    Some(array) => array,
-                    None => begins_json_array(store, objects, files.compression).await?,
-                };
-                Arc::new(
-                    JsonFormat::default()
-                        .with_file_compression_type(files.compression)
-                        .with_newline_delimited(!array),
-                )
+                Arc::new(JsonFiles::open(store, objects, files.compression, self.json_array).await?)
             }
             FileKind::Parquet => {
                 let options = state.default_table_options().parquet;
@@ -217,20 +239,23 @@ impl FileTable {
         self.csv.rejects().map(|rejects| rejects_table(state, &rejects)).transpose()
     }
 
-    /// CSV files whose columns may differ, as one table.
-    async fn united_csv(
-        &self,
-        state: &SessionState,
-        files: Located,
-    ) -> Result<Arc<dyn TableProvider>> {
+    /// Options of one of several files whose columns may differ.
+    fn options_of_one(&self) -> CsvOptions {
         // Types are given by names that not every file need have.
         let mut options = self.csv.clone();
         options.types = Types::Sniffed;
         options.column_formats = Vec::new();
-        let mut sniffed = Vec::with_capacity(files.objects.len());
-        for object in &files.objects {
+        options
+    }
+
+    /// The CSV files that are not empty and what each of them is, if their columns may differ.
+    async fn each_sniffed(&self, files: &Located) -> Result<(Vec<PathBuf>, Vec<Sniffed>)> {
+        let options = self.options_of_one();
+        let (mut paths, mut sniffed) = (Vec::new(), Vec::new());
+        for (path, object) in files.found.files.iter().zip(&files.objects) {
             let one = std::slice::from_ref(object);
             if object.size > 0 {
+                paths.push(path.clone());
                 sniffed.push(sniff_files(&files.store, one, &options, files.compression).await?);
             }
         }
@@ -238,15 +263,18 @@ impl FileTable {
             let path = files.found.files[0].display();
             return Err(Error::input(format!("\"{path}\" is empty: it has no header and no rows")));
         }
-        let paths: Vec<&PathBuf> = files
-            .found
-            .files
-            .iter()
-            .zip(&files.objects)
-            .filter(|(_, object)| object.size > 0)
-            .map(|(path, _)| path)
-            .collect();
         self.csv.give_by_name(&mut sniffed)?;
+        Ok((paths, sniffed))
+    }
+
+    /// CSV files whose columns may differ, as one table.
+    async fn united_csv(
+        &self,
+        state: &SessionState,
+        files: Located,
+    ) -> Result<Arc<dyn TableProvider>> {
+        let options = self.options_of_one();
+        let (paths, sniffed) = self.each_sniffed(&files).await?;
         let (layouts, whole) = layouts(sniffed);
         let columns = self.columns_of_paths(&files.found)?;
         let extra: Vec<String> = columns.iter().map(|column| column.name().clone()).collect();
@@ -353,8 +381,7 @@ impl FileTable {
         }
         let mut values = HashMap::with_capacity(found.files.len());
         for file in &found.files {
-            let location = object_store::path::Path::from_absolute_path(file)
-                .map_err(|err| Error::new(ErrorKind::Io, err.to_string()))?;
+            let location = location_of(file)?;
             let in_path: HashMap<String, Option<String>> =
                 path_values(found.below_folder(file)).into_iter().collect();
             let mut row = Vec::with_capacity(columns.len());
@@ -449,28 +476,18 @@ async fn infer(
     }
 }
 
+/// A file's path as object stores know it.
+fn location_of(file: &Path) -> Result<object_store::path::Path> {
+    object_store::path::Path::from_absolute_path(file)
+        .map_err(|err| Error::new(ErrorKind::Io, err.to_string()))
+}
+
 async fn heads(store: &Arc<dyn ObjectStore>, files: &[PathBuf]) -> Result<Vec<ObjectMeta>> {
     let mut objects = Vec::with_capacity(files.len());
     for file in files {
-        let location = object_store::path::Path::from_absolute_path(file)
-            .map_err(|err| Error::new(ErrorKind::Io, err.to_string()))?;
-        objects.push(store.head(&location).await.map_err(DataFusionError::from)?);
+        objects.push(store.head(&location_of(file)?).await.map_err(DataFusionError::from)?);
     }
     Ok(objects)
-}
-
-/// Whether the first file is one JSON array rather than an object a line.
-async fn begins_json_array(
-    store: &Arc<dyn ObjectStore>,
-    objects: &[ObjectMeta],
-    compression: FileCompressionType,
-) -> Result<bool> {
-    let Some(object) = objects.iter().find(|object| object.size > 0) else {
-        return Ok(false);
-    };
-    let head = super::csv::Sample::read(store, object, compression).await?.head;
-    let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&head);
-    Ok(text.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'['))
 }
 
 /// The files that locations stand for.

@@ -4,12 +4,14 @@
 //! table function such as `read_csv('a.csv', header = true)`; [`union`] puts together files with
 //! different columns, and [`file_columns`] adds columns that their paths give. [`csv`] is our own CSV
 //! scan. Parquet, JSON and Arrow files are read by DataFusion; [`parquet`] mends what it makes of a
-//! Parquet file's statistics, and [`null_names`] reads what Hive writes for NULL.
+//! Parquet file's statistics, [`json`] reads JSON objects that span lines, and [`null_names`] what
+//! Hive writes for NULL.
 
 mod calls;
 pub(crate) mod csv;
 mod file_columns;
 pub(crate) mod files;
+mod json;
 mod literal;
 mod null_names;
 mod options;

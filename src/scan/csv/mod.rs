@@ -48,5 +48,4 @@ pub(crate) use format::{CsvFormat, CsvFormatFactory};
 pub use options::CsvOptions;
 pub(crate) use options::{Rejects, Types};
 pub(crate) use rejects::{RejectedRecords, RejectsTable};
-pub(crate) use sample::Sample;
 pub(crate) use sniff::{Sniffed, column_place, sniff_files};

@@ -277,8 +277,8 @@ impl CsvOptions {
         self
     }
 
-    /// Lines that begin with this byte are skipped. Default: `#` if the file begins with such
-    /// lines, else none are.
+    /// Lines that begin with this byte are skipped. Default: `#` if such lines are comments below the
+    /// header, too; above it, those are skipped in any case.
     pub fn comment(mut self, comment: impl Into<Option<u8>>) -> Self {
         self.comment = Some(comment.into());
         self

@@ -4,6 +4,8 @@
 //! a column must be made alike; then the order of day, month and year follows from those values
 //! that leave no other. A column in which every date could be read both ways is none.
 
+use super::kind::is_of_microseconds;
+
 /// Whether a date has this part first, second or third.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Orders {
@@ -238,7 +240,7 @@ fn time(before: u8, text: &[u8]) -> Option<Time> {
         seconds = true;
         if let Some(after) = rest.strip_prefix(b".") {
             let digits = after.iter().take_while(|byte| byte.is_ascii_digit()).count();
-            if !(1..=9).contains(&digits) {
+            if !(1..=9).contains(&digits) || !is_of_microseconds(&after[..digits]) {
                 return None;
             }
             rest = &after[digits..];
@@ -296,6 +298,7 @@ mod tests {
             &["12345"],
             &["20150102"],
             &["13/01/2015 24:00"],
+            &["13/01/2015 10:00:00.123456789"],
             &["Janet 5, 2011"],
             &[],
         ] {

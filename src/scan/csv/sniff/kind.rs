@@ -5,7 +5,7 @@ use arrow::datatypes::{DataType, TimeUnit};
 use super::day::Days;
 use crate::scan::csv::values::{
     DateFormat, NumberStyle, parse_bool, parse_date, parse_f64_styled, parse_i64_styled,
-    parse_timestamp_us,
+    parse_timestamp, parse_timestamp_us,
 };
 
 /// Words that stand for a missing value if they are found in a column of numbers or dates. Elsewhere
@@ -19,13 +19,24 @@ pub(super) enum Kind {
     Null,
     Bool,
     Int,
+    /// An integer that a double cannot hold.
+    WideInt,
     Float,
+    /// `12E4`: a number if others say so, else more likely a name of something.
+    Code,
     Date,
     Time,
     Timestamp,
     TimestampUtc,
     Text,
 }
+
+/// Digits of a second's fraction that microseconds and nanoseconds have.
+const MICRO_DIGITS: usize = 6;
+const NANO_DIGITS: usize = 9;
+
+/// Doubles hold all integers below this.
+const EXACT_INTEGERS: u64 = 1 << 53;
 
 /// With a comma before the fraction.
 pub(super) const COMMA: NumberStyle = NumberStyle { decimal: b',', thousands: None };
@@ -56,17 +67,25 @@ impl Kind {
                 || Some(*b) == style.thousands
                 || matches!(b, b'e' | b'E' | b'-' | b'+')
         };
-        if !zero_first && parse_i64_styled(field, &style).is_some() {
-            Kind::Int
+        if !zero_first && let Some(value) = parse_i64_styled(field, &style) {
+            if value.unsigned_abs() < EXACT_INTEGERS { Kind::Int } else { Kind::WideInt }
         } else if field.len() <= MAX_FLOAT_BYTES
             && field.iter().all(numeric)
             && field
                 .iter()
                 .any(|b| !b.is_ascii_digit() && *b != b'-' && Some(*b) != style.thousands)
             && !(zero_first && digits[1] != style.decimal)
-            && parse_f64_styled(field, &style).is_some_and(f64::is_finite)
+            && let Some(value) = parse_f64_styled(field, &style)
+            && value.is_finite()
         {
-            Kind::Float
+            let exponent = memchr::memchr2(b'e', b'E', field);
+            let others = |at: usize| field[..at].iter().chain(&field[at + 1..]);
+            match exponent {
+                // A double would not even keep all digits before the fraction.
+                None if value.abs() >= EXACT_INTEGERS as f64 => Kind::Text,
+                Some(at) if field[at] == b'E' && others(at).all(u8::is_ascii_digit) => Kind::Code,
+                _ => Kind::Float,
+            }
         } else {
             Kind::Text
         }
@@ -95,7 +114,11 @@ impl Kind {
         match (self, other) {
             (a, b) if a == b => a,
             (Kind::Null, kind) | (kind, Kind::Null) => kind,
-            (Kind::Int | Kind::Float, Kind::Int | Kind::Float) => Kind::Float,
+            (Kind::Int | Kind::WideInt, Kind::Int | Kind::WideInt) => Kind::WideInt,
+            (Kind::Int | Kind::Code, Kind::Int | Kind::Code) => Kind::Code,
+            (Kind::Int | Kind::Float | Kind::Code, Kind::Int | Kind::Float | Kind::Code) => {
+                Kind::Float
+            }
             (Kind::Date | Kind::Timestamp, Kind::Date | Kind::Timestamp) => Kind::Timestamp,
             _ => Kind::Text,
         }
@@ -104,19 +127,40 @@ impl Kind {
     pub(super) fn data_type(self) -> DataType {
         match self {
             Kind::Bool => DataType::Boolean,
-            Kind::Int => DataType::Int64,
+            Kind::Int | Kind::WideInt => DataType::Int64,
             Kind::Float => DataType::Float64,
             Kind::Date => DataType::Date32,
             Kind::Time => DataType::Time64(TimeUnit::Microsecond),
             Kind::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, None),
             Kind::TimestampUtc => DataType::Timestamp(TimeUnit::Microsecond, Some("+00:00".into())),
             // A column in which nothing was seen may hold anything.
-            Kind::Null | Kind::Text => DataType::Utf8View,
+            Kind::Null | Kind::Text | Kind::Code => DataType::Utf8View,
         }
     }
 }
 
-/// `HH:MM:SS` with an optional fraction. Without seconds it could as well be minutes and seconds.
+/// Whether points stand in a number as they do between thousands: `1.234` or `12.345.678`.
+fn has_grouping_points(field: &[u8]) -> bool {
+    let digits = field.strip_prefix(b"-").unwrap_or(field);
+    let mut groups = digits.split(|byte| *byte == b'.');
+    let all_digits = |group: &[u8]| group.iter().all(u8::is_ascii_digit);
+    let first = groups.next().unwrap_or_default();
+    (1..=3).contains(&first.len())
+        && first[0] != b'0'
+        && all_digits(first)
+        && groups.all(|group| group.len() == 3 && all_digits(group))
+}
+
+/// Digits of the second's fraction that a timestamp has, without zeros at the end.
+fn fraction_digits(field: &[u8]) -> usize {
+    let Some(point) = memchr::memchr(b'.', field) else { return 0 };
+    let fraction = &field[point + 1..];
+    let count = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    fraction[..count].iter().rposition(|digit| *digit != b'0').map_or(0, |last| last + 1)
+}
+
+/// `HH:MM:SS` with an optional fraction, down to microseconds. Without seconds it could as well be
+/// minutes and seconds.
 fn is_time(field: &[u8]) -> bool {
     let (time, fraction) = match field.split_at_checked(8) {
         Some((time, [])) => (time, &b"0"[..]),
@@ -133,6 +177,12 @@ fn is_time(field: &[u8]) -> bool {
         && pair(6, 59)
         && (1..=9).contains(&fraction.len())
         && fraction.iter().all(u8::is_ascii_digit)
+        && is_of_microseconds(fraction)
+}
+
+/// Whether the digits of a second's fraction below a microsecond are all zeros.
+pub(super) fn is_of_microseconds(fraction: &[u8]) -> bool {
+    fraction.iter().skip(MICRO_DIGITS).all(|digit| *digit == b'0')
 }
 
 /// A format that the user names, as text and ready for parsing.
@@ -158,6 +208,12 @@ pub(super) struct Column {
     comma_kind: Option<Kind>,
     /// Whether some number can only be read with the comma.
     needs_comma: bool,
+    /// Whether some number has a point that cannot stand between thousands.
+    plain_points: bool,
+    /// Whether microseconds are too coarse for some timestamp.
+    needs_nanos: bool,
+    /// Whether some date or timestamp is out of the range of nanoseconds, or finer.
+    no_nanos: bool,
     days: Days,
     /// Whether all values have the formats that the user names.
     not_given_date: bool,
@@ -183,8 +239,21 @@ pub(super) struct Looks<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Settled {
     pub(super) kind: Kind,
+    /// Whether timestamps have digits below a microsecond.
+    pub(super) nanos: bool,
     /// How dates and timestamps are written, if not as ISO 8601 has it.
     pub(super) format: Option<String>,
+}
+
+impl Settled {
+    pub(super) fn data_type(&self) -> DataType {
+        match self.kind.data_type() {
+            DataType::Timestamp(_, zone) if self.nanos => {
+                DataType::Timestamp(TimeUnit::Nanosecond, zone)
+            }
+            data_type => data_type,
+        }
+    }
 }
 
 impl Column {
@@ -215,6 +284,13 @@ impl Column {
                 None => false,
             };
         }
+        self.plain_points |= field.contains(&b'.') && !has_grouping_points(field);
+        if matches!(kind, Kind::Date | Kind::Timestamp | Kind::TimestampUtc) {
+            let digits = fraction_digits(field);
+            self.needs_nanos |= digits > MICRO_DIGITS;
+            self.no_nanos |=
+                digits > NANO_DIGITS || parse_timestamp(field, TimeUnit::Nanosecond).is_none();
+        }
         self.days.add(field);
         let fits = |format: &Option<GivenFormat>| {
             format.as_ref().is_some_and(|f| f.parser.parse_timestamp_us(field).is_some())
@@ -235,6 +311,11 @@ impl Column {
         self.kind() == Kind::Text && self.comma_kind == Some(Kind::Float) && self.needs_comma
     }
 
+    /// Whether the column has fractions after a point, or what can be nothing else.
+    pub(super) fn is_point_float(&self) -> bool {
+        self.kind() == Kind::Float && self.plain_points
+    }
+
     /// Words that mean NULL if the column is no text.
     pub(super) fn doubtful_words(&self) -> impl Iterator<Item = &'static str> {
         let seen = DOUBTFUL_NULL_WORDS.iter().zip(self.doubtful).filter(|(_, seen)| *seen);
@@ -249,21 +330,21 @@ impl Column {
                 Kind::Timestamp if format.parser.has_zone() => Kind::TimestampUtc,
                 kind => kind,
             };
-            Some(Settled { kind, format: Some(format.text.clone()) })
+            Some(Settled { kind, nanos: false, format: Some(format.text.clone()) })
         };
         let by_format = || {
             let (format, has_time) = self.days.format()?;
             let kind = if has_time { Kind::Timestamp } else { Kind::Date };
-            Some(Settled { kind, format: Some(format) })
+            Some(Settled { kind, nanos: false, format: Some(format) })
         };
-        let own = match self.comma_kind {
-            Some(kind) if comma => kind,
-            _ => self.kind(),
+        let own = match self.comma_kind.filter(|_| comma).unwrap_or(self.kind()) {
+            Kind::Timestamp | Kind::TimestampUtc if self.needs_nanos && self.no_nanos => Kind::Text,
+            kind => kind,
         };
         given_format(&given.timestamp, self.not_given_timestamp, Kind::Timestamp)
             .or_else(|| given_format(&given.date, self.not_given_date, Kind::Date))
             .or_else(|| if own == Kind::Text { by_format() } else { None })
-            .unwrap_or(Settled { kind: own, format: None })
+            .unwrap_or(Settled { kind: own, nanos: self.needs_nanos, format: None })
     }
 }
 
@@ -285,6 +366,19 @@ mod tests {
             ("0.5", Kind::Float),
             ("1e3", Kind::Float),
             ("92233720368547758070", Kind::Text),
+            ("9007199254740991", Kind::Int),
+            ("-9007199254740992", Kind::WideInt),
+            ("9007199254740991.25", Kind::Float),
+            ("9007199254740992.25", Kind::Text),
+            ("12345678901234567.89", Kind::Text),
+            ("123456789012345.89", Kind::Float),
+            ("1234567890123456789012e3", Kind::Float),
+            ("40.750110626220703", Kind::Float),
+            ("-73.993896484375000", Kind::Float),
+            ("12E4", Kind::Code),
+            ("-12E4", Kind::Float),
+            ("12E-4", Kind::Float),
+            ("1.2E4", Kind::Float),
             ("2015-01-15", Kind::Date),
             ("2015-01-15 19:05:39", Kind::Timestamp),
             ("2015-01-15T19:05:39Z", Kind::TimestampUtc),
@@ -294,6 +388,8 @@ mod tests {
             ("1,5", Kind::Text),
             ("09:03:00", Kind::Time),
             ("09:03:00.25", Kind::Time),
+            ("09:03:00.250000000", Kind::Time),
+            ("09:03:00.250000001", Kind::Text),
             ("25:10:00", Kind::Text),
             ("09:03", Kind::Text),
         ] {
@@ -362,5 +458,75 @@ mod tests {
         assert_eq!(kind(&["01/02/2015"]), Kind::Text);
         assert_eq!(kind(&["2015-01-02", "2015-01-02 00:00:00"]), Kind::Timestamp);
         assert_eq!(kind(&[]), Kind::Null);
+    }
+
+    #[test]
+    fn numbers_that_would_lose_digits_are_text() {
+        let data_type = |values: &[&str]| settled(values).0.data_type();
+        for (values, expected) in [
+            (&["1", "123456789012345678"][..], DataType::Int64),
+            (&["1.5", "123456789012345678"], DataType::Utf8View),
+            (&["123456789012345678", "1.5"], DataType::Utf8View),
+            (&["1.5", "123456789012345"], DataType::Float64),
+            (&["12345678901234567.89", "1"], DataType::Utf8View),
+            (&["1e20", "1.5"], DataType::Float64),
+        ] {
+            assert_eq!(data_type(values), expected, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn codes_that_could_be_numbers_are_text() {
+        let data_type = |values: &[&str]| settled(values).0.data_type();
+        for (values, expected) in [
+            (&["12E4", "13E5", "14"][..], DataType::Utf8View),
+            (&["14", "-3", "12E4"], DataType::Utf8View),
+            (&["12E4", "1.5"], DataType::Float64),
+            (&["12E4", "3E-2"], DataType::Float64),
+            (&["12E4", "-3E2"], DataType::Float64),
+            (&["12E4", "123456789012345678", "1.5"], DataType::Utf8View),
+            (&["1e-5", "1e5"], DataType::Float64),
+            (&["1.5e10", "2.5E10"], DataType::Float64),
+        ] {
+            assert_eq!(data_type(values), expected, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn points_between_thousands() {
+        for (value, expected) in [
+            ("1.234", true),
+            ("-12.345.678", true),
+            ("12", true),
+            ("0.123", false),
+            ("1234.567", false),
+            ("1.23", false),
+            ("1.2345", false),
+            (".123", false),
+            ("1.234e5", false),
+        ] {
+            assert_eq!(has_grouping_points(value.as_bytes()), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn nanoseconds() {
+        let data_type = |values: &[&str]| settled(values).0.data_type();
+        let of = |unit| DataType::Timestamp(unit, None);
+        let (micros, nanos) = (of(TimeUnit::Microsecond), of(TimeUnit::Nanosecond));
+        for (values, expected) in [
+            (&["2015-01-02 01:00:00.123456000"][..], micros),
+            (&["2015-01-02 01:00:00.123456001", "2015-01-02", "2015-01-02 01:00:00"], nanos),
+            (&["2015-01-02 01:00:00.123456001", "1500-01-02 01:00:00"], DataType::Utf8View),
+            (&["2300-01-02", "2015-01-02 01:00:00.123456001"], DataType::Utf8View),
+            (&["2015-01-02 01:00:00.123456001234"], DataType::Utf8View),
+            (&["25.12.2015 01:00:00.123456001"], DataType::Utf8View),
+            (
+                &["2015-01-02 01:00:00.123456001Z", "2015-01-02 01:00:00+02:00"],
+                DataType::Timestamp(TimeUnit::Nanosecond, Some("+00:00".into())),
+            ),
+        ] {
+            assert_eq!(data_type(values), expected, "{values:?}");
+        }
     }
 }

@@ -34,6 +34,7 @@ use super::dialect::{Dialect, Newline};
 use super::encoding::Encoding;
 use super::options::{CsvOptions, SampleRows, Types};
 use super::sample::Sample;
+use super::structure;
 use super::values::{DateFormat, NumberStyle};
 use crate::error::{Error, Result};
 pub(crate) use files::sniff_files;
@@ -90,6 +91,9 @@ struct Sniffer<'a> {
     given: GivenFormats,
     style: NumberStyle,
     line_end: &'static str,
+    /// Lines at the top of the first file that are comments or empty, if they were found to be what
+    /// is skipped of every file.
+    comment_lines: Option<usize>,
 }
 
 impl<'a> Sniffer<'a> {
@@ -151,6 +155,9 @@ impl<'a> Sniffer<'a> {
             },
             names,
             line_end: line_end(&first.head, dialect.newline),
+            comment_lines: (options.skip_lines.is_none() && dialect.skip_lines > 0)
+                .then(|| comment_lines(&first.head, dialect.newline))
+                .filter(|_| first.head.starts_with(b"#")),
             dialect,
         };
         sniffer.add_sample(path, path, &first)?;
@@ -162,6 +169,16 @@ impl<'a> Sniffer<'a> {
 
     /// Checks that the header of a file is that of the first, and looks at its rows.
     fn add_sample(&mut self, first_path: &str, path: &str, sample: &Sample) -> Result<()> {
+        if let Some(count) = self.comment_lines
+            && let other = comment_lines(&sample.head, self.dialect.newline)
+            && other != count
+        {
+            return Err(Error::input(format!(
+                "\"{path}\" begins with {other} lines of comments, but \"{first_path}\" with \
+                 {count}"
+            ))
+            .with_hint("comment = '#' skips all lines that begin with #"));
+        }
         let lines = after_lines(&sample.head, self.dialect.skip_lines, self.dialect.newline);
         let limit = match self.options.sample_rows {
             Some(SampleRows::First(rows)) => rows + usize::from(self.dialect.header),
@@ -175,11 +192,16 @@ impl<'a> Sniffer<'a> {
         }
         self.widen(&split, usize::from(self.dialect.header));
         for piece in &sample.pieces {
-            // The first line is the rest of a record and the last one the beginning of another.
-            let newline = self.dialect.newline.byte();
-            let Some(start) = memchr::memchr(newline, piece) else { continue };
-            let split = Split::new(&piece[start + 1..], &self.dialect, usize::MAX, false);
-            self.widen(&split, 0);
+            // It begins in a record, perhaps within quotes, and ends in another.
+            let Some(start) = structure::guess_start(piece, &self.dialect.marks()) else {
+                continue;
+            };
+            let split = Split::new(&piece[start..], &self.dialect, usize::MAX, false);
+            let fits = |record: &usize| self.fits(split.width(*record));
+            // Otherwise the guess was wrong.
+            if (0..split.len()).filter(fits).count() * 2 > split.len() {
+                self.widen(&split, 0);
+            }
         }
         Ok(())
     }
@@ -198,9 +220,7 @@ impl<'a> Sniffer<'a> {
             given: &self.given,
         };
         for record in first..split.len() {
-            let width = split.width(record);
-            let padded = self.dialect.null_padding && width < self.columns.len();
-            if width == self.columns.len() || padded {
+            if self.fits(split.width(record)) {
                 for (column, field) in self.columns.iter_mut().zip(split.record(record)) {
                     column.add(field, &looks);
                 }
@@ -208,10 +228,15 @@ impl<'a> Sniffer<'a> {
         }
     }
 
+    /// Whether records of so many fields are rows.
+    fn fits(&self, width: usize) -> bool {
+        width == self.columns.len() || self.dialect.null_padding && width < self.columns.len()
+    }
+
     /// Settles the columns.
     fn finish(mut self) -> Result<Sniffed> {
         let commas = self.columns.iter().any(Column::is_comma_float);
-        let points = self.columns.iter().any(|column| column.kind() == Kind::Float);
+        let points = self.columns.iter().any(Column::is_point_float);
         let comma = commas && !points;
         if comma {
             self.dialect.decimal = b',';
@@ -222,7 +247,7 @@ impl<'a> Sniffer<'a> {
             .iter()
             .map(|settled| match self.options.all_text {
                 true => DataType::Utf8View,
-                false => settled.kind.data_type(),
+                false => settled.data_type(),
             })
             .collect();
         let mut formats: Vec<Option<String>> =
@@ -387,6 +412,12 @@ fn common_encoding(samples: &[(String, Sample)], given: Option<Encoding>) -> Res
     Ok(common.map_or(Encoding::Utf8, |(_, encoding)| encoding))
 }
 
+/// Lines at the top that begin with `#` or are empty.
+fn comment_lines(text: &[u8], newline: Newline) -> usize {
+    let lines = text.split(|byte| *byte == newline.byte());
+    lines.take_while(|line| line.trim_ascii().is_empty() || line[0] == b'#').count()
+}
+
 /// What ends most lines.
 fn find_newline(text: &[u8]) -> Newline {
     let lf = memchr::memchr_iter(b'\n', text).count();
@@ -525,7 +556,8 @@ pub(crate) fn same_names(
     other: &str,
     others: &[String],
 ) -> Result<()> {
-    let hint = "read them one at a time, or create a table with its columns for each layout";
+    let hint = "union_by_name = true reads them as one table, with NULL in the columns that a file \
+                lacks; or read them one at a time";
     if names.len() != others.len() {
         return Err(Error::input(format!(
             "\"{other}\" has {} columns, but \"{path}\" has {}",
@@ -597,6 +629,51 @@ mod tests {
         let field = |name: &str| Field::new(name, DataType::Utf8View, true);
         let schema = Schema::new(["a", "b", "c", "d"].map(field).to_vec());
         assert_eq!(found(&CsvOptions::new().schema(Arc::new(schema))), [false; 4]);
+    }
+
+    #[test]
+    fn pieces_may_begin_within_quotes() {
+        let rows = "1,\"a\nb, c\n3,x\n\"\n2,\"y\"\n".repeat(20);
+        let head = format!("id,text\n{rows}");
+        for start in 0..30 {
+            let pieces = vec![rows.as_bytes()[start..].to_vec().into()];
+            let sample = Sample { head: head.clone().into(), whole: false, pieces };
+            let samples = [("t.csv".to_string(), sample)];
+            let options = CsvOptions::default();
+            let (_, schema) = sniff(&samples, &options, FileCompressionType::UNCOMPRESSED).unwrap();
+            assert_eq!(schema.field(0).data_type(), &DataType::Int64, "from {start} on");
+        }
+    }
+
+    #[test]
+    fn files_have_as_many_comments_at_the_top() {
+        let result = |others: &str, options: CsvOptions| {
+            let samples = ["# x\n\na,b\n1,2\n3,4\n", others].map(|text| {
+                let head = text.as_bytes().to_vec();
+                ("t.csv".to_string(), Sample { head, whole: true, pieces: vec![] })
+            });
+            sniff(&samples, &options, FileCompressionType::UNCOMPRESSED)
+        };
+        assert_eq!(result("# y\n\na,b\n5,6\n", CsvOptions::new()).unwrap().0.skip_lines, 2);
+        for others in ["a,b\n5,6\n", "# y\n# z\n\na,b\n5,6\n", "# y\na,b\n5,6\n"] {
+            let error = result(others, CsvOptions::new()).unwrap_err();
+            assert!(error.to_string().contains("lines of comments, but"), "{error}");
+            assert_eq!(result(others, CsvOptions::new().comment(b'#')).unwrap().0.skip_lines, 0);
+        }
+    }
+
+    #[test]
+    fn commas_before_fractions_and_points_between_thousands() {
+        assert_eq!(
+            types("id;price;people\n1;2,50;1.234\n2;3,25;12.345\n3;4;7\n"),
+            [DataType::Int64, DataType::Float64, DataType::Utf8View]
+        );
+        // Where points come before fractions, commas do not.
+        assert_eq!(
+            types("id;price;level\n1;2,50;1.234\n2;3,25;0.500\n"),
+            [DataType::Int64, DataType::Utf8View, DataType::Float64]
+        );
+        assert_eq!(types("a;b\n1;1.234\n2;3.500\n"), [DataType::Int64, DataType::Float64]);
     }
 
     #[test]

@@ -1,0 +1,342 @@
+//! JSON files, read by DataFusion: one array of objects, or one object after another.
+//!
+//! An object may span lines. DataFusion looks for columns only where each has a line of its own, and
+//! cuts large files at any line, arrays too, which it then cannot read. Here the columns are found
+//! however the lines are, and only files with an object a line are cut.
+
+use std::fmt;
+use std::io::{BufRead, BufReader, Read};
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
+use arrow::json::reader::infer_json_schema_from_iterator;
+use async_trait::async_trait;
+use bytes::Buf;
+use datafusion::catalog::Session;
+use datafusion::common::Statistics;
+use datafusion::datasource::file_format::FileFormat;
+use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
+use datafusion::datasource::file_format::json::JsonFormat;
+use datafusion::datasource::physical_plan::{FileScanConfig, FileSinkConfig, FileSource};
+use datafusion::datasource::table_schema::TableSchema;
+use datafusion::error::Result;
+use datafusion::physical_expr::LexRequirement;
+use datafusion::physical_plan::{ExecutionPlan, Partitioning};
+use object_store::{GetResultPayload, ObjectMeta, ObjectStore, ObjectStoreExt};
+use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
+use serde_json::Value;
+
+use crate::error::Error;
+
+/// Objects, of all files together, from which columns and their types are taken.
+const SAMPLED_OBJECTS: usize = 1000;
+/// Files that are looked at to find whether objects span lines, and bytes at the front of each.
+const SAMPLED_FILES: usize = 8;
+const HEAD_BYTES: u64 = 64 << 10;
+/// Bytes of other files, to find whether they are arrays.
+const FIRST_BYTES: u64 = 4 << 10;
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// How the objects of a file follow one another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Layout {
+    /// In one array.
+    Array,
+    /// On a line each.
+    Lines,
+    /// In any other way.
+    Objects,
+}
+
+/// DataFusion's JSON format for objects that may span lines.
+#[derive(Debug)]
+pub(crate) struct JsonFiles {
+    format: JsonFormat,
+    compression: FileCompressionType,
+    layout: Layout,
+}
+
+impl JsonFiles {
+    /// The format of these files. `array` is what the user says: whether they are arrays.
+    ///
+    /// # Errors
+    /// `Io` if a file cannot be read; `Input` if some are arrays and others are not.
+    pub(crate) async fn open(
+        store: &Arc<dyn ObjectStore>,
+        objects: &[ObjectMeta],
+        compression: FileCompressionType,
+        array: Option<bool>,
+    ) -> Result<Self> {
+        let mut layouts: Vec<(String, Layout)> = Vec::new();
+        let step = objects.len().div_ceil(SAMPLED_FILES).max(1);
+        let filled = objects.iter().filter(|object| object.size > 0);
+        for (place, object) in filled.enumerate() {
+            let path = super::shown_path(&object.location);
+            let count = if place % step == 0 { HEAD_BYTES } else { FIRST_BYTES };
+            let mut head = Vec::new();
+            let reader = read(store, object, compression).await?;
+            let read = reader.take(count).read_to_end(&mut head);
+            read.map_err(|err| Error::io("read", &path, err))?;
+            let whole = (head.len() as u64) < count;
+            let layout = match layout_of(&head, whole) {
+                Layout::Objects if count == FIRST_BYTES && !whole => Layout::Lines,
+                layout => layout,
+            };
+            layouts.push((path, layout));
+        }
+        let is_array = |layout: &Layout| *layout == Layout::Array;
+        let array = array.unwrap_or(layouts.first().is_some_and(|(_, layout)| is_array(layout)));
+        if let Some((path, _)) = layouts.iter().find(|(_, layout)| is_array(layout) != array) {
+            let error = Error::input(match array {
+                true => format!("\"{path}\" is not a JSON array, as was expected"),
+                false => format!("\"{path}\" is a JSON array, which was not expected"),
+            });
+            let hint = "read files that are arrays, and files that have one object after another, \
+                        one kind at a time";
+            return Err(error.with_hint(hint).into());
+        }
+        let layout = match array {
+            true => Layout::Array,
+            false if layouts.iter().all(|(_, layout)| *layout == Layout::Lines) => Layout::Lines,
+            false => Layout::Objects,
+        };
+        let format = JsonFormat::default()
+            .with_file_compression_type(compression)
+            .with_newline_delimited(!array);
+        Ok(JsonFiles { format, compression, layout })
+    }
+}
+
+/// A file's text without a byte order mark.
+async fn read(
+    store: &Arc<dyn ObjectStore>,
+    object: &ObjectMeta,
+    compression: FileCompressionType,
+) -> Result<Box<dyn BufRead + Send>> {
+    let result = store.get(&object.location).await?;
+    let decoded = match result.payload {
+        GetResultPayload::File(file, _) => compression.convert_read(file)?,
+        GetResultPayload::Stream(_) => compression.convert_read(result.bytes().await?.reader())?,
+    };
+    let mut reader = BufReader::new(decoded);
+    if reader.fill_buf()?.starts_with(BYTE_ORDER_MARK) {
+        reader.consume(BYTE_ORDER_MARK.len());
+    }
+    Ok(Box::new(reader))
+}
+
+/// The layout of a file that begins with these bytes, or that they are the `whole` of.
+fn layout_of(head: &[u8], whole: bool) -> Layout {
+    if head.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
+        return Layout::Array;
+    }
+    let lines = match memchr::memrchr(b'\n', head) {
+        _ if whole => head,
+        Some(last) => &head[..last],
+        None => return Layout::Objects,
+    };
+    let is_object = |line: &[u8]| serde_json::from_slice::<IgnoredAny>(line).is_ok();
+    let mut lines = lines.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
+    if lines.all(is_object) { Layout::Lines } else { Layout::Objects }
+}
+
+/// The first `limit` values of an array, or of values that follow one another.
+fn first_values(
+    reader: impl BufRead,
+    layout: Layout,
+    limit: usize,
+) -> serde_json::Result<Vec<Value>> {
+    let mut deserializer = serde_json::Deserializer::from_reader(reader);
+    if layout != Layout::Array {
+        return deserializer.into_iter().take(limit).collect();
+    }
+    let mut values = Vec::new();
+    let visitor = Elements { values: &mut values, limit };
+    let read = deserializer.deserialize_seq(visitor).and_then(|()| deserializer.end());
+    match read {
+        // There may be more of the array.
+        Err(_) if values.len() == limit => Ok(values),
+        read => read.map(|()| values),
+    }
+}
+
+/// Takes the first elements of an array and leaves the others unread.
+struct Elements<'a> {
+    values: &'a mut Vec<Value>,
+    limit: usize,
+}
+
+impl<'de> Visitor<'de> for Elements<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("an array of objects")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> std::result::Result<(), A::Error> {
+        while self.values.len() < self.limit
+            && let Some(value) = elements.next_element()?
+        {
+            self.values.push(value);
+        }
+        Ok(())
+    }
+}
+
+/// What is wrong with a file whose values are not all objects.
+fn no_object(path: &str, place: usize, value: &Value) -> Error {
+    const SHOWN_CHARS: usize = 60;
+    let text = value.to_string();
+    let mut shown: String = text.chars().take(SHOWN_CHARS).collect();
+    if shown.len() < text.len() {
+        shown.push('…');
+    }
+    Error::input(format!("\"{path}\": value {place} is {shown}, but rows are JSON objects"))
+}
+
+#[async_trait]
+impl FileFormat for JsonFiles {
+    fn get_ext(&self) -> String {
+        self.format.get_ext()
+    }
+
+    fn get_ext_with_compression(&self, compression: &FileCompressionType) -> Result<String> {
+        self.format.get_ext_with_compression(compression)
+    }
+
+    fn compression_type(&self) -> Option<FileCompressionType> {
+        self.format.compression_type()
+    }
+
+    async fn infer_schema(
+        &self,
+        _state: &dyn Session,
+        store: &Arc<dyn ObjectStore>,
+        objects: &[ObjectMeta],
+    ) -> Result<SchemaRef> {
+        let mut all = Vec::new();
+        for object in objects {
+            let left = SAMPLED_OBJECTS - all.len();
+            if left == 0 {
+                break;
+            }
+            let path = super::shown_path(&object.location);
+            let reader = read(store, object, self.compression).await?;
+            let values =
+                first_values(reader, self.layout, left).map_err(|err| match err.is_io() {
+                    true => Error::io("read", &path, err.into()),
+                    false => Error::input(format!("\"{path}\": not valid JSON: {err}")),
+                })?;
+            if let Some(place) = values.iter().position(|value| !value.is_object()) {
+                return Err(no_object(&path, place + 1, &values[place]).into());
+            }
+            all.extend(values);
+        }
+        let schema = infer_json_schema_from_iterator(all.iter().map(Ok::<_, ArrowError>))?;
+        Ok(Arc::new(schema))
+    }
+
+    async fn infer_stats(
+        &self,
+        state: &dyn Session,
+        store: &Arc<dyn ObjectStore>,
+        table_schema: SchemaRef,
+        object: &ObjectMeta,
+    ) -> Result<Statistics> {
+        self.format.infer_stats(state, store, table_schema, object).await
+    }
+
+    async fn create_physical_plan(
+        &self,
+        state: &dyn Session,
+        mut conf: FileScanConfig,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        if self.layout != Layout::Lines {
+            // Files whose partitions are declared are not cut.
+            conf.output_partitioning =
+                Some(Partitioning::UnknownPartitioning(conf.file_groups.len()));
+        }
+        self.format.create_physical_plan(state, conf).await
+    }
+
+    async fn create_writer_physical_plan(
+        &self,
+        input: Arc<dyn ExecutionPlan>,
+        state: &dyn Session,
+        conf: FileSinkConfig,
+        order_requirements: Option<LexRequirement>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        self.format.create_writer_physical_plan(input, state, conf, order_requirements).await
+    }
+
+    fn file_source(&self, table_schema: TableSchema) -> Arc<dyn FileSource> {
+        self.format.file_source(table_schema)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::AsArray;
+    use arrow::datatypes::Int64Type;
+
+    use super::*;
+    use crate::session::{Session, SessionOptions};
+
+    #[test]
+    fn layouts() {
+        for (text, layout) in [
+            ("{\"a\": 1}\n\n{\"a\": 2}\r\n", Layout::Lines),
+            ("{\"a\": 1}", Layout::Lines),
+            ("{\"a\": 1} {\"a\": 2}\n", Layout::Objects),
+            ("{\n\"a\": {\"b\": 1}\n}\n", Layout::Objects),
+            (" \n[\n{\"a\": 1}\n]\n", Layout::Array),
+            ("", Layout::Lines),
+        ] {
+            assert_eq!(layout_of(text.as_bytes(), true), layout, "{text:?}");
+        }
+        // The last line is cut.
+        assert_eq!(layout_of(b"{\"a\": 1}\n{\"a\"", false), Layout::Lines);
+        assert_eq!(layout_of(b"{\"a\": 1", false), Layout::Objects);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn large_files_are_not_cut_within_objects() {
+        const OBJECTS: i64 = 100_000;
+        let blanks = " ".repeat(88);
+        let object = |id: i64| format!("{{\"id\": {id},\n\"in\":\n{{\"id\": -1}}\n{blanks}\n}}");
+        let objects: Vec<String> = (0..OBJECTS).map(object).collect();
+        let array = format!("[\n{}\n]\n", objects.join(",\n"));
+        let folder = tempfile::tempdir().unwrap();
+        let session = Session::new(SessionOptions::new().threads(4)).unwrap();
+        for (name, text) in [("objects.json", objects.join("\n")), ("array.json", array)] {
+            // DataFusion cuts files from 10 MiB on.
+            assert!(text.len() > 10 << 20);
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            let sql = format!("SELECT count(*), sum(id) FROM '{}'", path.display());
+            let batches = session.sql(&sql).await.unwrap().collect().await.unwrap();
+            let number = |column| batches[0].column(column).as_primitive::<Int64Type>().value(0);
+            assert_eq!((number(0), number(1)), (OBJECTS, OBJECTS * (OBJECTS - 1) / 2), "{name}");
+        }
+    }
+
+    #[test]
+    fn first_values_of_arrays_and_objects() {
+        let values = |text: &str, layout, limit| {
+            first_values(text.as_bytes(), layout, limit).map(|values| values.len())
+        };
+        let array = "[\n{\"a\":\n1},\n{\"a\": 2}\n]\n";
+        let objects = "{\"a\":\n1}{\"a\": 2}\n";
+        for (limit, expected) in [(1, 1), (2, 2), (9, 2)] {
+            assert_eq!(values(array, Layout::Array, limit).unwrap(), expected);
+            assert_eq!(values(objects, Layout::Objects, limit).unwrap(), expected);
+        }
+        assert_eq!(values("[]", Layout::Array, 9).unwrap(), 0);
+        assert_eq!(values("", Layout::Lines, 9).unwrap(), 0);
+        assert!(values("[{}] [{}]", Layout::Array, 9).is_err());
+        assert!(values("[{\"a\": 1},", Layout::Array, 9).is_err());
+        assert!(values("{\"a\"", Layout::Objects, 9).is_err());
+    }
+}
