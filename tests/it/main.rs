@@ -12,6 +12,7 @@
 mod aggregates;
 mod cli;
 mod csv_scan;
+mod csv_write;
 mod differential;
 mod distinct;
 mod files;

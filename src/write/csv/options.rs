@@ -261,3 +261,150 @@ fn check_level(compression: FileCompressionType, level: u32) -> Result<()> {
     let (first, last) = levels.into_inner();
     Err(Error::config(format!("the compression_level of {name} is {first} to {last}, not {level}")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(options: &[(&str, &str)]) -> Result<CsvWriteOptions> {
+        let options = options.iter().map(|(name, value)| (name.to_string(), value.to_string()));
+        CsvWriteOptions::from_sql(&options.collect(), b',')
+    }
+
+    #[test]
+    fn names_and_values() {
+        let usual = CsvStyle::default();
+        for (name, value, expected) in [
+            ("delim", ";", CsvStyle { delimiter: b';', ..usual.clone() }),
+            ("format.delimiter", r"\t", CsvStyle { delimiter: b'\t', ..usual.clone() }),
+            ("QUOTE", "'", CsvStyle { quote: Some(b'\''), ..usual.clone() }),
+            ("quote", "", CsvStyle { quote: None, ..usual.clone() }),
+            ("escape", "\\", CsvStyle { escape: Some(b'\\'), ..usual.clone() }),
+            ("escape", "\"", usual.clone()),
+            ("double_quote", "false", CsvStyle { escape: Some(b'\\'), ..usual.clone() }),
+            ("double_quote", "true", usual.clone()),
+            ("format.has_header", "false", CsvStyle { header: false, ..usual.clone() }),
+            ("nullstr", "[NULL]", CsvStyle { null_text: "[NULL]".into(), ..usual.clone() }),
+            ("null_value", "-", CsvStyle { null_text: "-".into(), ..usual.clone() }),
+            ("quote_style", "NonNumeric", CsvStyle { quotes: Quotes::NonNumeric, ..usual.clone() }),
+            ("quote_style", "necessary", usual.clone()),
+            ("force_quote", "*", CsvStyle { forced: Forced::All, ..usual.clone() }),
+            (
+                "force_quote",
+                "['a', 'b,c']",
+                CsvStyle {
+                    forced: Forced::Columns(vec!["a".into(), "b,c".into()]),
+                    ..usual.clone()
+                },
+            ),
+            (
+                "force_quote",
+                "a",
+                CsvStyle { forced: Forced::Columns(vec!["a".into()]), ..usual.clone() },
+            ),
+            ("decimal_separator", ",", CsvStyle { decimal: b',', ..usual.clone() }),
+            ("newline", r"\r\n", CsvStyle { newline: "\r\n", ..usual.clone() }),
+            ("terminator", "\r", CsvStyle { newline: "\r", ..usual.clone() }),
+            (
+                "dateformat",
+                "%d.%m.%y",
+                CsvStyle { date_format: Some("%d.%m.%y".into()), ..usual.clone() },
+            ),
+            ("time_format", "%H%M", CsvStyle { time_format: Some("%H%M".into()), ..usual.clone() }),
+            (
+                "timestampformat",
+                "%F %Hh",
+                CsvStyle {
+                    timestamp_format: Some("%F %Hh".into()),
+                    timestamptz_format: Some("%F %Hh".into()),
+                    ..usual.clone()
+                },
+            ),
+            ("ignore_leading_whitespace", "true", CsvStyle { trims_front: true, ..usual.clone() }),
+            ("execution.keep_partition_by_columns", "true", usual.clone()),
+        ] {
+            assert_eq!(parse(&[(name, value)]).unwrap().style, expected, "{name} {value}");
+        }
+        let options = parse(&[("compression", "zstd"), ("compression_level", "19")]).unwrap();
+        assert_eq!(options.compression, FileCompressionType::ZSTD);
+        assert_eq!(options.compression_level, Some(19));
+    }
+
+    #[test]
+    fn what_is_refused() {
+        for (options, trouble) in [
+            (&[("format.colour", "red")][..], "no CSV option \"colour\""),
+            (&[("skip", "1")], "no CSV option \"skip\""),
+            (&[("delim", "ab")], "the option \"delim\" must be one ASCII character, not \"ab\""),
+            (&[("delim", "\"")], "the delimiter and the quote are both '\\\"'"),
+            (&[("escape", ",")], "the delimiter and the escape are both ','"),
+            (&[("comment", "\"")], "the quote and the comment sign are both '\\\"'"),
+            (&[("newline", "x")], r#"the option "newline" must be '\n', '\r\n' or '\r', not "x""#),
+            (
+                &[("quote_style", "some")],
+                "the option \"quote_style\" must be necessary, non_numeric, always or never, \
+                 not \"some\"",
+            ),
+            (
+                &[("quote", ""), ("quote_style", "always")],
+                "fields are to be quoted, and there is no quote",
+            ),
+            (
+                &[("quote", ""), ("force_quote", "*")],
+                "fields are to be quoted, and there is no quote",
+            ),
+            (&[("nullstr", "a\nb")], "the text of NULL, 'a\nb', holds '\\n'"),
+            (&[("nullstr", "!"), ("comment", "!")], "the text of NULL, '!', begins a comment"),
+            (&[("decimal", "x")], "the option \"decimal\" must be '.' or ',', not \"x\""),
+            (
+                &[("dateformat", "DD.MM.")],
+                "the option \"dateformat\" must be a format such as '%d.%m.%Y', not \"DD.MM.\"",
+            ),
+            (
+                &[("timeformat", "%Y")],
+                "the option \"timeformat\" must be a format of times, not \"%Y\"",
+            ),
+            (
+                &[("double_quote", "true"), ("escape", "\\")],
+                "double_quote and escape contradict each other",
+            ),
+            (&[("compression_level", "3")], "compression_level is given without a compression"),
+            (
+                &[("compression", "gzip"), ("compression_level", "10")],
+                "the compression_level of gzip is 0 to 9, not 10",
+            ),
+        ] {
+            assert_eq!(parse(options).unwrap_err().to_string(), trouble);
+        }
+        let hint = parse(&[("delmiter", ";")]).unwrap_err();
+        assert_eq!(hint.hint(), Some("did you mean \"delimiter\"?"));
+    }
+
+    #[test]
+    fn like_the_files_of_a_table() {
+        let dialect = Dialect {
+            delimiter: b'|',
+            quote: None,
+            header: false,
+            newline: Newline::Cr,
+            null_words: vec!["NA".into()],
+            null_words_in_text: true,
+            formats: vec![None, Some("%d.%m.%Y".into())],
+            ..Dialect::default()
+        };
+        let options = CsvWriteOptions::default().like(&dialect).unwrap();
+        let expected = CsvStyle {
+            delimiter: b'|',
+            quote: None,
+            header: false,
+            newline: "\r",
+            null_words: vec!["NA".into()],
+            column_formats: vec![None, Some("%d.%m.%Y".into())],
+            ..CsvStyle::default()
+        };
+        assert_eq!(options.style, expected);
+        let latin = Dialect { encoding: Encoding::Latin1, ..Dialect::default() };
+        let error = CsvWriteOptions::default().like(&latin).unwrap_err().to_string();
+        assert_eq!(error, "rows can only be added to CSV files in UTF-8");
+    }
+}
