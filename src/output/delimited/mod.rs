@@ -602,7 +602,8 @@ mod tests {
             column_formats: vec![None, None, None, Some("%e/%-m".into())],
             ..CsvStyle::default()
         };
-        let first = |style, batch: &RecordBatch| written(style, batch).lines().nth(1).unwrap().to_string();
+        let first =
+            |style, batch: &RecordBatch| written(style, batch).lines().nth(1).unwrap().to_string();
         assert_eq!(
             first(style.clone(), &mixed()),
             "1,\"-0,5\",true,15/1,\"19,05\",\"a \"\"b\"\"\""

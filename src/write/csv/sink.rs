@@ -16,7 +16,7 @@ use datafusion_datasource::write::ObjectWriterBuilder;
 use datafusion_datasource::write::demux::DemuxedStreamReceiver;
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::ObjectStore;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 
 use super::CsvWriteOptions;
@@ -47,7 +47,9 @@ impl CsvSink {
 /// One file in the making.
 struct CsvFile {
     lines: Arc<Lines>,
-    writer: Box<dyn tokio::io::AsyncWrite + Send + Unpin>,
+    writer: Box<dyn AsyncWrite + Send + Unpin>,
+    /// What the user calls it.
+    target: String,
     /// How many batches are made into text at the same time.
     threads: usize,
 }
@@ -60,6 +62,7 @@ impl CsvFile {
         let batches = stream::poll_fn(move |cx| batches.poll_recv(cx));
         let lines = self.lines;
         let lost = |err| Error::internal(format!("a task was lost: {err}"));
+        let failed = |err| Error::io("write", &self.target, err);
         let mut texts = batches
             .enumerate()
             .map(|(number, batch)| {
@@ -74,10 +77,10 @@ impl CsvFile {
             .buffered(self.threads);
         let mut rows = 0;
         while let Some((text, count)) = texts.try_next().await? {
-            self.writer.write_all(&text).await?;
+            self.writer.write_all(&text).await.map_err(failed)?;
             rows += count;
         }
-        self.writer.shutdown().await?;
+        self.writer.shutdown().await.map_err(failed)?;
         Ok(rows)
     }
 }
@@ -122,8 +125,8 @@ impl FileSink for CsvSink {
                     .with_compression_level(self.options.compression_level)
                     .build()?;
             let threads = config.target_partitions().max(1);
-            let file = CsvFile { lines: Arc::clone(&self.lines), writer, threads };
-            writes.spawn(file.write(batches));
+            let (lines, target) = (Arc::clone(&self.lines), self.config.original_url.clone());
+            writes.spawn(CsvFile { lines, writer, target, threads }.write(batches));
         }
         // Where one fails its batches are not taken any more. Then there are no more for the others
         // either, which come to an end, too.
