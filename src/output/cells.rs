@@ -30,6 +30,13 @@ pub(super) enum Form {
     Nested,
 }
 
+impl Form {
+    /// Whether texts of the form are free of quotes, delimiters and line ends.
+    pub(super) fn is_tame(self) -> bool {
+        matches!(self, Form::Bare | Form::Float | Form::Word)
+    }
+}
+
 /// The values of one column of a batch.
 pub(super) struct Cells<'a> {
     nulls: Option<NullBuffer>,
@@ -46,6 +53,23 @@ impl<'a> Cells<'a> {
         };
         let nulls = array.logical_nulls().filter(|nulls| nulls.null_count() > 0);
         Ok(Cells { nulls, form, push })
+    }
+
+    /// The values of a column of which another has made texts.
+    pub(super) fn of_texts(array: &'a dyn Array, push: PushText<'a>) -> Self {
+        let nulls = array.logical_nulls().filter(|nulls| nulls.null_count() > 0);
+        Cells { nulls, form: Form::Text, push }
+    }
+
+    /// The same values, with each text changed from where it starts in the bytes.
+    pub(super) fn edited(self, edit: impl Fn(usize, &mut Vec<u8>) + 'a) -> Self {
+        let Cells { nulls, form, push } = self;
+        let push = move |row, out: &mut Vec<u8>| {
+            let start = out.len();
+            push(row, out);
+            edit(start, out);
+        };
+        Cells { nulls, form, push: Box::new(push) }
     }
 
     /// What the values look like.
@@ -67,7 +91,7 @@ impl<'a> Cells<'a> {
     /// Whether the text of every value is free of quotes, delimiters and line ends.
     #[inline]
     pub(super) fn is_tame(&self) -> bool {
-        matches!(self.form, Form::Bare | Form::Float | Form::Word)
+        self.form.is_tame()
     }
 
     /// Appends the text of a value that is not NULL.

@@ -32,6 +32,7 @@ use clap::ValueEnum;
 
 use crate::error::{Error, Result};
 
+pub(crate) use delimited::{CsvStyle, Forced, Lines, MomentFormat, Quotes};
 pub use file::OutputFile;
 pub(crate) use file::replaceable;
 pub use types::sql_type_name;
@@ -188,8 +189,8 @@ pub fn result_writer<'a>(
             }
             None => Box::new(plain::PlainTable::new(schema, text, null_text)),
         },
-        Format::Csv => Box::new(delimited::DelimitedWriter::new(schema, text, b',')),
-        Format::Tsv => Box::new(delimited::DelimitedWriter::new(schema, text, b'\t')),
+        Format::Csv => Box::new(delimited::DelimitedWriter::try_new(&schema, text, b',')?),
+        Format::Tsv => Box::new(delimited::DelimitedWriter::try_new(&schema, text, b'\t')?),
         Format::Json => Box::new(json::JsonWriter::new(&schema, text, json::Layout::Array)),
         Format::Ndjson => Box::new(json::JsonWriter::new(&schema, text, json::Layout::Lines)),
         Format::Markdown => Box::new(markdown::MarkdownWriter::new(schema, text, null_text)),

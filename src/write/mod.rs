@@ -4,11 +4,13 @@
 //! - `sink`: [`FileWrite`](sink::FileWrite), which writes one file or a folder of them
 //! - `partitions`: a folder for each value of some columns
 //! - `aside`: files that are made in a hidden folder and get their names when all is well
+//! - `csv`: the writer of CSV files
 //!
-//! Bytes are made by DataFusion's writers, so all of their options work. They are given one file at a
-//! time to make, in a place that nobody looks at.
+//! Bytes are made by our writer of CSV files and by DataFusion's of other formats, with all of their
+//! options. They are given one file at a time to make, in a place that nobody looks at.
 
 mod aside;
+pub(crate) mod csv;
 mod partitions;
 mod sink;
 

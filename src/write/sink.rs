@@ -91,7 +91,7 @@ impl FileWrite {
         if self.is_file { Aside::for_file(&self.target) } else { Aside::for_folder(&self.target) }
     }
 
-    /// Writes rows to `path`, with DataFusion's writer of the format; gives their number.
+    /// Writes rows to `path`, with the writer of the format; gives their number.
     async fn write(
         &self,
         path: &Path,

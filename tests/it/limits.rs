@@ -174,8 +174,7 @@ fn a_full_disk_for_the_output() {
                   100) FROM generate_series(1, 100000)) TO '$disk/out.csv'\"; code=$?; cat \
                   \"$disk/out.csv\" | head -c 10; exit $code";
     let Some(ran) = with_small_disk(&place, script) else { return };
-    // DataFusion keeps the reason to itself.
-    ran.fails(5, &["the output could not be written", "check that the disk is not full"]);
+    ran.fails(4, &["out of resources: ", "out.csv", "the disk is full"]);
 }
 
 #[test]

@@ -12,6 +12,7 @@
 mod aggregates;
 mod cli;
 mod csv_scan;
+mod csv_write;
 mod differential;
 mod distinct;
 mod files;
@@ -19,6 +20,7 @@ mod generate;
 mod joins;
 mod library;
 mod limits;
+mod nasty_csv;
 mod real_data;
 mod shared;
 mod shell;

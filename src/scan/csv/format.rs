@@ -1,4 +1,4 @@
-//! CSV as a DataFusion file format: makes the source of a scan, and the sink of a `COPY`.
+//! CSV as a DataFusion file format: makes the source of a scan, and the sink of a `COPY` or `INSERT`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,16 +7,15 @@ use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::Session;
 use datafusion::common::stats::Precision;
-use datafusion::common::{GetExt, Statistics};
-use datafusion::datasource::file_format::csv::{
-    CsvFormat as CsvSinkFormat, CsvFormatFactory as CsvSinkFactory,
-};
+use datafusion::common::{GetExt, Statistics, not_impl_err};
 use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
 use datafusion::datasource::file_format::{FileFormat, FileFormatFactory};
 use datafusion::datasource::physical_plan::{FileScanConfig, FileSinkConfig, FileSource};
+use datafusion::datasource::sink::DataSinkExec;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::error::Result;
+use datafusion::logical_expr::dml::InsertOp;
 use datafusion::physical_expr::LexRequirement;
 use datafusion::physical_plan::ExecutionPlan;
 use object_store::{ObjectMeta, ObjectStore};
@@ -25,25 +24,21 @@ use super::dialect::Dialect;
 use super::options::CsvOptions;
 use super::sniff::sniff_files;
 use super::source::CsvSource;
+use crate::write::csv::{CsvSink, CsvWriteOptions};
 
-/// CSV files of one dialect, and DataFusion's writer.
+/// CSV files of one dialect.
 #[derive(Debug)]
 pub(crate) struct CsvFormat {
     dialect: Arc<Dialect>,
     options: CsvOptions,
-    sink: Arc<dyn FileFormat>,
+    /// How files are written by a `COPY`; `None`: so that they are read like those of the table.
+    copied: Option<CsvWriteOptions>,
 }
 
 impl CsvFormat {
     /// A format for reading files of this dialect; rows inserted into them are written likewise.
     pub(crate) fn new(dialect: Dialect, options: CsvOptions) -> Self {
-        let sink = CsvSinkFormat::default()
-            .with_delimiter(dialect.delimiter)
-            .with_quote(dialect.quote.unwrap_or(b'"'))
-            .with_escape(dialect.escape)
-            .with_has_header(dialect.header)
-            .with_file_compression_type(dialect.compression);
-        CsvFormat { dialect: Arc::new(dialect), options, sink: Arc::new(sink) }
+        CsvFormat { dialect: Arc::new(dialect), options, copied: None }
     }
 }
 
@@ -98,11 +93,19 @@ impl FileFormat for CsvFormat {
     async fn create_writer_physical_plan(
         &self,
         input: Arc<dyn ExecutionPlan>,
-        state: &dyn Session,
+        _state: &dyn Session,
         conf: FileSinkConfig,
         order_requirements: Option<LexRequirement>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        self.sink.create_writer_physical_plan(input, state, conf, order_requirements).await
+        if conf.insert_op != InsertOp::Append {
+            return not_impl_err!("rows can only be added to CSV files, not replaced");
+        }
+        let options = match &self.copied {
+            Some(options) => options.clone(),
+            None => self.options.written.clone().like(&self.dialect)?,
+        };
+        let sink = CsvSink::try_new(conf, options)?;
+        Ok(Arc::new(DataSinkExec::new(input, Arc::new(sink), order_requirements)))
     }
 
     fn file_source(&self, table_schema: TableSchema) -> Arc<dyn FileSource> {
@@ -132,33 +135,17 @@ impl CsvFormatFactory {
 impl FileFormatFactory for CsvFormatFactory {
     fn create(
         &self,
-        state: &dyn Session,
+        _state: &dyn Session,
         format_options: &HashMap<String, String>,
     ) -> Result<Arc<dyn FileFormat>> {
-        let options = CsvOptions::from_sql(format_options)?;
-        // The writer takes DataFusion's names for its options.
-        let mut sink_options: HashMap<String, String> = HashMap::new();
-        for (key, value) in format_options {
-            let name = key.to_lowercase();
-            let name = name.strip_prefix("format.").unwrap_or(&name);
-            let name = match name {
-                "delim" | "sep" => "delimiter",
-                "header" => "has_header",
-                "nullstr" => "null_value",
-                other => other,
-            };
-            sink_options.insert(format!("format.{name}"), value.clone());
-        }
-        sink_options
-            .entry("format.delimiter".to_string())
-            .or_insert_with(|| char::from(self.delimiter).to_string());
-        let sink = CsvSinkFactory::new().create(state, &sink_options)?;
+        let written = CsvWriteOptions::from_sql(format_options, self.delimiter)?;
         let dialect = Dialect {
-            delimiter: options.delimiter.unwrap_or(self.delimiter),
-            compression: options.files.compression.unwrap_or(FileCompressionType::UNCOMPRESSED),
+            delimiter: written.style.delimiter,
+            compression: written.compression,
             ..Default::default()
         };
-        Ok(Arc::new(CsvFormat { dialect: Arc::new(dialect), options, sink }))
+        let options = CsvOptions::default();
+        Ok(Arc::new(CsvFormat { dialect: Arc::new(dialect), options, copied: Some(written) }))
     }
 
     fn default(&self) -> Arc<dyn FileFormat> {

@@ -13,7 +13,7 @@
 //!     structure ── where fields and records end, 64 bytes at a time
 //!     convert   ── fields of the wanted columns → arrow arrays, with values for each value
 //!     hints     ── what the user can do about a value that is not of its column's type
-//! format  ── DataFusion's `FileFormat`, which makes a source for a table and writes CSV
+//! format  ── DataFusion's `FileFormat`, which makes a source for a table, and our sink for a write
 //! ```
 //!
 //! Fields follow RFC 4180 with the usual extensions: any one-byte delimiter, quote, escape and
@@ -43,7 +43,8 @@ mod source;
 mod structure;
 mod values;
 
-pub(crate) use dialect::Dialect;
+pub(crate) use dialect::{Dialect, Newline};
+pub(crate) use encoding::Encoding;
 pub(crate) use format::{CsvFormat, CsvFormatFactory};
 pub use options::CsvOptions;
 pub(crate) use options::{Rejects, Types};

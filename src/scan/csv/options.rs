@@ -9,6 +9,7 @@ use super::sniff::{Sniffed, column_place};
 use crate::error::{Error, Result};
 use crate::scan::literal::parse_value;
 use crate::scan::options::{FileOptions, Given, OptionValue, no_option};
+use crate::write::csv::CsvWriteOptions;
 
 /// How to read a CSV file. Everything has a default; unset options are found from the file.
 ///
@@ -49,6 +50,8 @@ pub struct CsvOptions {
     pub(crate) rejects_limit: Option<usize>,
     pub(crate) lenient: bool,
     pub(crate) max_record_bytes: Option<usize>,
+    /// What only holds for files that are added to a table.
+    pub(crate) written: CsvWriteOptions,
     pub(crate) files: FileOptions,
 }
 
@@ -226,18 +229,6 @@ const OPTIONS: [OptionNames; 27] = [
         o.rejects_limit = Some(given.count()?);
         Ok(())
     }),
-];
-
-/// Options that only say how to write: the writer's to check.
-const WRITER_OPTIONS: [&str; 8] = [
-    "double_quote",
-    "terminator",
-    "quote_style",
-    "timestamp_tz_format",
-    "time_format",
-    "compression_level",
-    "ignore_leading_whitespace",
-    "ignore_trailing_whitespace",
 ];
 
 /// One format of dates or timestamps; `None` for `auto`.
@@ -479,23 +470,23 @@ impl CsvOptions {
         Ok(None)
     }
 
-    /// Reads the `OPTIONS (…)` of a `CREATE EXTERNAL TABLE` or a `COPY`: our own names, and
-    /// DataFusion's `format.…` names for the same things.
+    /// Reads the `OPTIONS (…)` of a `CREATE EXTERNAL TABLE`, those for writing too: our own names,
+    /// and DataFusion's `format.…` names for the same things.
     pub(crate) fn from_sql(options: &HashMap<String, String>) -> Result<Self> {
         let mut parsed = CsvOptions::default();
         for (key, text) in options {
             let lower = key.to_lowercase();
             let name = lower.strip_prefix("format.").unwrap_or(&lower);
-            if WRITER_OPTIONS.contains(&name) {
-                continue;
-            }
             // Lists and structs come inside of texts here.
             let value = match text.trim_start().chars().next() {
                 Some('[' | '{') => parse_value(text),
                 _ => None,
             };
             let value = value.unwrap_or_else(|| OptionValue::Text(text.clone()));
-            parsed.set(&Given { name, value: &value })?;
+            let given = Given { name, value: &value };
+            if !parsed.written.set_own(&given)? {
+                parsed.set(&given)?;
+            }
         }
         Ok(parsed)
     }
