@@ -483,7 +483,7 @@ async fn sorts_keep_within_tight_limits() {
 /// below gives its rows.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sorts_that_compete_for_memory() {
-    const ROWS: u64 = 200_000;
+    const ROWS: u64 = 300_000;
     let t = shuffled(ROWS);
     let windows = format!(
         "SELECT v, s, row_number() OVER (ORDER BY k) AS a, row_number() OVER (ORDER BY v DESC, s) AS b, \
