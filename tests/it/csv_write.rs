@@ -387,10 +387,9 @@ async fn inserted_rows_are_written_like_the_others() {
     place.write("days/p=1/first.csv", first);
     let sql = format!(
         "CREATE EXTERNAL TABLE days (day DATE, word VARCHAR, x DOUBLE, p INT) STORED AS CSV \
-         PARTITIONED BY (p) LOCATION '{}/' OPTIONS (delim '|', quote '''', skip 2, header true, nullstr '-', \
-         dateformat '%d.%m.%Y', decimal_separator ',', quote_style 'non_numeric'); \
-         INSERT INTO days VALUES (DATE '2020-02-29', 'it''s', 0.25, 1), \
-         (NULL, NULL, NULL, 1)",
+         PARTITIONED BY (p) LOCATION '{}/' OPTIONS (delim '|', quote '''', skip 2, header true, \
+         nullstr '-', dateformat '%d.%m.%Y', decimal_separator ',', quote_style 'non_numeric'); \
+         INSERT INTO days VALUES (DATE '2020-02-29', 'it''s', 0.25, 1), (NULL, NULL, NULL, 1)",
         place.path("days").display()
     );
     run_all(&session, &sql).await.unwrap();
