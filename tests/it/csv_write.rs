@@ -382,14 +382,14 @@ async fn values_that_would_need_quotes() {
 async fn inserted_rows_are_written_like_the_others() {
     let place = Place::new();
     let session = session(&place, 2, Knobs::default());
-    std::fs::create_dir(place.path("days")).unwrap();
+    std::fs::create_dir_all(place.path("days/p=1")).unwrap();
     let first = "first line\nsecond line\nday|word|x\n31.12.2015|'a|b'|1,5\n30.11.2015|-|-\n";
-    place.write("days/first.csv", first);
+    place.write("days/p=1/first.csv", first);
     let sql = format!(
-        "CREATE EXTERNAL TABLE days (day DATE, word VARCHAR, x DOUBLE) STORED AS CSV \
-         LOCATION '{}/' OPTIONS (delim '|', quote '''', skip 2, header true, nullstr '-', \
-         dateformat '%d.%m.%Y', decimal_separator ',', quote_style 'non_numeric'); \
-         INSERT INTO days VALUES (DATE '2020-02-29', 'it''s', 0.25), (NULL, NULL, NULL)",
+        "CREATE EXTERNAL TABLE days (day DATE, word VARCHAR, x DOUBLE, p INT) STORED AS CSV \
+         PARTITIONED BY (p) LOCATION '{}/' OPTIONS (delim '|', quote '''', skip 2, header true, \
+         nullstr '-', dateformat '%d.%m.%Y', decimal_separator ',', quote_style 'non_numeric'); \
+         INSERT INTO days VALUES (DATE '2020-02-29', 'it''s', 0.25, 1), (NULL, NULL, NULL, 1)",
         place.path("days").display()
     );
     run_all(&session, &sql).await.unwrap();
@@ -397,7 +397,7 @@ async fn inserted_rows_are_written_like_the_others() {
     let expected =
         ["2015-11-30|NULL|NULL", "2015-12-31|a|b|1.5", "2020-02-29|it's|0.25", "NULL|NULL|NULL"];
     assert_eq!(rows(&session, sql).await.unwrap(), expected);
-    let mut texts: Vec<String> = std::fs::read_dir(place.path("days"))
+    let mut texts: Vec<String> = std::fs::read_dir(place.path("days/p=1"))
         .unwrap()
         .map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap())
         .filter(|text| text != first)
