@@ -247,7 +247,7 @@ mod tests {
     fn what_formats_cannot_show() {
         let time = DataType::Time64(TimeUnit::Microsecond);
         assert_eq!(MomentFormat::new("%H %Y", &time).unwrap_err(), "a format of times");
-        for format in ["%Q", "%Y-%"] {
+        for format in ["%!", "%Y-%"] {
             let error = MomentFormat::new(format, &DataType::Date32).unwrap_err();
             assert!(error.contains("specifiers"), "{error}");
         }
