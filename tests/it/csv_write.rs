@@ -72,9 +72,9 @@ impl Dialect {
                 Some("%-m/%-d/%Y %I:%M:%S.%f %p"),
                 Some("%D %R:%S.%f %Z"),
             ]),
-            newline: *random.one_of(&["\n", "\n", "\r\n", "\r"]),
-            ending: *random
-                .one_of(&["csv", "csv", "csv", "csv.gz", "csv.zst", "csv.bz2", "csv.xz"]),
+            newline: random.one_of::<&str>(&["\n", "\n", "\r\n", "\r"]),
+            ending: random
+                .one_of::<&str>(&["csv", "csv", "csv", "csv.gz", "csv.zst", "csv.bz2", "csv.xz"]),
         }
     }
 
@@ -204,7 +204,7 @@ fn number(random: &mut Random) -> i64 {
     match random.below(3) {
         0 => *random.one_of(&SPECIAL),
         1 => i64::from(random.below(2_000)) - 1_000,
-        _ => (i64::from(random.below(u32::MAX)) << 31) * (i64::from(random.below(3)) - 1) | 5,
+        _ => ((i64::from(random.below(u32::MAX)) << 31) * (i64::from(random.below(3)) - 1)) | 5,
     }
 }
 
