@@ -298,50 +298,6 @@ fn expected_texts(path: &Path) -> Vec<Vec<String>> {
     rows.iter().map(row).filter(|row: &Vec<String>| row != &[""]).collect()
 }
 
-#[tokio::test]
-async fn nasty_files_have_the_values_of_their_json() {
-    let Some(data) = data() else { return };
-    let spectrum = data.join("csv_nasty/csv-spectrum");
-    let test_data = data.join("csv_nasty/csv-test-data");
-    let folders = [(&spectrum, "csvs"), (&test_data, "csv")];
-    let mut compared = 0;
-    for (folder, csvs) in folders {
-        for json in files_below(&folder.join("json")) {
-            let name = json.file_stem().unwrap().to_str().unwrap();
-            let expected = match name {
-                // Its JSON is not UTF-8 and has other values than its CSV.
-                "location_coordinates" => continue,
-                // This copy of the CSV has lost the CRs that its JSON has.
-                "newlines_crlf" => continue,
-                // Nothing but blank lines: refused as empty.
-                "all-empty" => continue,
-                _ => expected_texts(&json),
-            };
-            let header = csvs == "csvs" || name.starts_with("header-");
-            let mut actual = texts(&folder.join(csvs).join(format!("{name}.csv")), header).await;
-            if header {
-                // With a header the JSON is of objects, which come sorted by name.
-                sort_by_name(&folder.join(csvs).join(format!("{name}.csv")), &mut actual);
-            }
-            assert_same(name, &actual, &expected);
-            compared += 1;
-        }
-    }
-    assert_eq!(compared, 27);
-}
-
-/// Puts the values of each row in the order of the names in the header.
-fn sort_by_name(path: &Path, rows: &mut [Vec<String>]) {
-    let bytes = std::fs::read(path).unwrap();
-    let text = String::from_utf8_lossy(&bytes).into_owned();
-    let header: Vec<&str> = text.lines().next().unwrap().split(',').collect();
-    let mut order: Vec<usize> = (0..header.len()).collect();
-    order.sort_by_key(|&column| header[column].trim_matches('"'));
-    for row in rows {
-        *row = order.iter().map(|&column| row[column].clone()).collect();
-    }
-}
-
 /// What `sniff_csv` says of a file: delimiter, quote, escape, newline, skip, comment, header, encoding,
 /// number of columns.
 async fn sniffed(session: &Session, path: &Path) -> Vec<String> {
