@@ -265,39 +265,6 @@ async fn cut_files_are_read_or_refused() {
     assert_eq!(error.kind(), ErrorKind::Input, "{error}");
 }
 
-/// The values of a file as text, NULL as nothing.
-async fn texts(path: &Path, header: bool) -> Vec<Vec<String>> {
-    let frame = session().read_csv(path, CsvOptions::new().header(header)).await;
-    let frame = frame.unwrap_or_else(|err| panic!("{}: {err}", path.display()));
-    let options = FormatOptions::default().with_null("");
-    let mut rows = Vec::new();
-    for batch in frame.collect().await.unwrap() {
-        let columns = batch.columns().iter();
-        let columns: Vec<_> =
-            columns.map(|c| ArrayFormatter::try_new(c.as_ref(), &options).unwrap()).collect();
-        let row = |row| columns.iter().map(|column| column.value(row).to_string()).collect();
-        rows.extend((0..batch.num_rows()).map(row));
-    }
-    rows
-}
-
-/// The rows of a JSON file, which are objects or arrays of texts. An array of one empty text stands
-/// for a blank line, which is no row for us.
-fn expected_texts(path: &Path) -> Vec<Vec<String>> {
-    let bytes = std::fs::read(path).unwrap();
-    let json: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
-    let rows = match json {
-        serde_json::Value::Array(rows) => rows,
-        row => vec![row],
-    };
-    let text = |value: &serde_json::Value| value.as_str().unwrap().to_string();
-    let row = |row: &serde_json::Value| match row {
-        serde_json::Value::Array(values) => values.iter().map(text).collect(),
-        row => row.as_object().unwrap().values().map(text).collect(),
-    };
-    rows.iter().map(row).filter(|row: &Vec<String>| row != &[""]).collect()
-}
-
 /// What `sniff_csv` says of a file: delimiter, quote, escape, newline, skip, comment, header, encoding,
 /// number of columns.
 async fn sniffed(session: &Session, path: &Path) -> Vec<String> {
