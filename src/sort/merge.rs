@@ -181,6 +181,9 @@ impl Merge {
 
     /// The next rows.
     async fn next(&mut self) -> Result<Option<RecordBatch>> {
+        if self.cursors.is_empty() {
+            return Ok(None);
+        }
         if self.tree.is_empty() {
             self.start().await?;
         }
