@@ -14,7 +14,9 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use brimful::{CsvOptions, DataFrame, ErrorKind, Knobs, Session};
 use serde_json::Value;
 
-use crate::support::{Place, assert_rows, cells, files_below, rows, session, sorted_rows};
+use crate::support::{
+    Place, assert_rows, cells, files_below, real_data, rows, session, sorted_rows,
+};
 
 /// Reading one of the files takes no longer than this.
 const LONGEST: Duration = Duration::from_secs(30);
@@ -26,15 +28,6 @@ const MANY_TIMES_BYTES: u64 = 64 << 10;
 const NULL_WORDS: [&str; 8] = ["null", "NULL", "Null", "NA", "N/A", "n/a", "\\N", "-"];
 
 const ARCOS: &str = "arcos/arcos-wv-mingo-54059-itemized.tsv";
-
-/// The folder, or `None` after saying that the test is skipped.
-fn data() -> Option<PathBuf> {
-    let folder = std::env::var_os("BRIMFUL_REAL_DATA").filter(|folder| !folder.is_empty());
-    if folder.is_none() {
-        eprintln!("skipped: BRIMFUL_REAL_DATA does not name a folder of real data");
-    }
-    folder.map(PathBuf::from)
-}
 
 /// All files below a folder, sorted.
 fn files(folder: &Path) -> Vec<PathBuf> {
@@ -145,7 +138,7 @@ fn objects(table: &RecordBatch) -> Vec<BTreeMap<String, String>> {
 
 #[tokio::test]
 async fn each_field_of_csv_spectrum_is_that_of_its_json() {
-    let Some(data) = data() else { return };
+    let Some(data) = real_data() else { return };
     let folder = data.join("csv_nasty/csv-spectrum");
     let place = Place::new();
     let session = in_order(&place);
@@ -176,7 +169,7 @@ async fn each_field_of_csv_spectrum_is_that_of_its_json() {
 
 #[tokio::test]
 async fn each_field_of_csv_test_data_is_that_of_its_json() {
-    let Some(data) = data() else { return };
+    let Some(data) = real_data() else { return };
     let folder = data.join("csv_nasty/csv-test-data");
     let place = Place::new();
     let session = in_order(&place);
@@ -211,7 +204,7 @@ async fn each_field_of_csv_test_data_is_that_of_its_json() {
 
 #[tokio::test]
 async fn bad_files_of_csv_test_data_say_where_they_are_bad() {
-    let Some(data) = data() else { return };
+    let Some(data) = real_data() else { return };
     let folder = data.join("csv_nasty/csv-test-data/csv");
     let place = Place::new();
     let session = in_order(&place);
@@ -532,7 +525,7 @@ fn is_value(column: &dyn Array, row: usize, written: &str) -> bool {
 
 #[tokio::test]
 async fn nasty_files_have_the_fields_that_others_find() {
-    let Some(data) = data() else { return };
+    let Some(data) = real_data() else { return };
     let place = Place::new();
     let session = in_order(&place);
     for (folder, entries) in NASTY {
@@ -565,7 +558,7 @@ async fn nasty_files_have_the_fields_that_others_find() {
 
 #[test]
 fn no_nasty_file_is_left_out() {
-    let Some(data) = data() else { return };
+    let Some(data) = real_data() else { return };
     let nasty = data.join("csv_nasty");
     let mut known = BTreeSet::new();
     for (folder, entries) in NASTY {
@@ -586,7 +579,7 @@ fn no_nasty_file_is_left_out() {
 
 #[tokio::test]
 async fn compressed_files_are_those_they_were_made_of() {
-    let Some(data) = data() else { return };
+    let Some(data) = real_data() else { return };
     let nasty = data.join("csv_nasty");
     let place = Place::new();
     let session = in_order(&place);
@@ -614,7 +607,7 @@ async fn compressed_files_are_those_they_were_made_of() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nasty_files_are_the_same_however_they_are_cut() {
-    let Some(data) = data() else { return };
+    let Some(data) = real_data() else { return };
     let place = Place::new();
     let whole = in_order(&place);
     let cuts = [(40, 1), (65, 3)].map(|(piece, threads)| {
@@ -652,7 +645,7 @@ async fn nasty_files_are_the_same_however_they_are_cut() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_options_make_a_nasty_file_a_defect() {
-    let Some(data) = data() else { return };
+    let Some(data) = real_data() else { return };
     let place = Place::new();
     let session = session(&place, 2, Knobs::default());
     let choices = [
@@ -724,7 +717,7 @@ fn count_given(table: &RecordBatch, column: &str) -> usize {
 
 #[tokio::test]
 async fn arcos_null_is_a_word_until_it_is_named() {
-    let Some(data) = data() else { return };
+    let Some(data) = real_data() else { return };
     let source = data.join(ARCOS);
     let text = text_of(&source);
     let place = Place::new();
@@ -757,7 +750,7 @@ async fn arcos_null_is_a_word_until_it_is_named() {
 
 #[tokio::test]
 async fn arcos_dates_with_their_format_are_dates() {
-    let Some(data) = data() else { return };
+    let Some(data) = real_data() else { return };
     let source = data.join(ARCOS);
     let text = text_of(&source);
     let mut lines = split_lines(&text, '\t');
@@ -800,7 +793,7 @@ fn assert_exact(what: &str, actual: &[String], expected: &[Vec<String>]) {
 
 #[tokio::test]
 async fn arcos_sums_of_decimals_are_exact() {
-    let Some(data) = data() else { return };
+    let Some(data) = real_data() else { return };
     let sql = format!(
         "SELECT right(transaction_date, 4), buyer_state, buyer_county, count(*), \
          sum(calc_base_wt_in_gm * mme_conversion_factor), sum(dosage_unit), max(dosage_unit) \
@@ -820,7 +813,7 @@ async fn arcos_sums_of_decimals_are_exact() {
 
 #[tokio::test]
 async fn taxi_sums_of_decimals_are_exact() {
-    let Some(data) = data() else { return };
+    let Some(data) = real_data() else { return };
     let place = Place::new();
     let session = in_order(&place);
     let old = "taxi/yellow_2015_2016_19col";
@@ -849,7 +842,7 @@ async fn taxi_sums_of_decimals_are_exact() {
 
 #[tokio::test]
 async fn trips_have_the_values_of_their_text() {
-    let Some(data) = data() else { return };
+    let Some(data) = real_data() else { return };
     let place = Place::new();
     let session = in_order(&place);
     // Lines that end with CRLF, all but the last of the first two files.
@@ -877,7 +870,7 @@ async fn trips_have_the_values_of_their_text() {
 
 #[tokio::test]
 async fn a_column_without_a_name_is_a_column() {
-    let Some(data) = data() else { return };
+    let Some(data) = real_data() else { return };
     let path = data.join("taxi/yellow_2015_2016_19col/nick2002b/yellow_tripdata_2016-03.csv");
     let text = text_of(&path);
     assert!(text.starts_with(",VendorID,"));
@@ -892,7 +885,7 @@ async fn a_column_without_a_name_is_a_column() {
 
 #[tokio::test]
 async fn dates_that_could_be_read_two_ways_are_text_until_their_format_is_named() {
-    let Some(data) = data() else { return };
+    let Some(data) = real_data() else { return };
     // March 1 and 10, or January 3 and October 3.
     let path = data.join("taxi/yellow_2015_2016_19col/joshiaksh/uber_data.csv");
     let place = Place::new();
@@ -918,7 +911,7 @@ fn width(rows: &[Vec<&str>]) -> usize {
 
 #[tokio::test]
 async fn cut_files_lose_no_field_and_say_which_row_is_cut() {
-    let Some(data) = data() else { return };
+    let Some(data) = real_data() else { return };
     let place = Place::new();
     let session = in_order(&place);
     let (mut whole, mut short, mut open, mut with_blank_line) = (0, 0, 0, 0);
@@ -962,7 +955,7 @@ async fn cut_files_lose_no_field_and_say_which_row_is_cut() {
 
 #[tokio::test]
 async fn names_in_the_header_of_some_years() {
-    let Some(data) = data() else { return };
+    let Some(data) = real_data() else { return };
     let place = Place::new();
     let session = in_order(&place);
     for (file, written, column_count, columns) in [
@@ -1021,7 +1014,7 @@ fn given_by_name(paths: &[PathBuf], with_cut: bool) -> (usize, BTreeMap<String, 
 
 #[tokio::test]
 async fn twelve_years_of_columns_are_united_by_name() {
-    let Some(data) = data() else { return };
+    let Some(data) = real_data() else { return };
     let place = Place::new();
     let session = in_order(&place);
     let all = data.join(STUBS).join("yellow_*.csv");

@@ -8,16 +8,7 @@ use arrow::array::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use brimful::{CsvOptions, DataFrame, Error, ErrorKind, Session, SessionOptions};
 
-use crate::support::{Place, assert_same, cells, is_near};
-
-/// The folder, or `None` after saying that the test is skipped.
-fn data() -> Option<PathBuf> {
-    let folder = std::env::var_os("BRIMFUL_REAL_DATA").filter(|folder| !folder.is_empty());
-    if folder.is_none() {
-        eprintln!("skipped: BRIMFUL_REAL_DATA does not name a folder of real data");
-    }
-    folder.map(PathBuf::from)
-}
+use crate::support::{Place, assert_same, cells, is_near, real_data};
 
 fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|err| panic!("{}: {err}", path.display()))
@@ -51,7 +42,7 @@ fn without_last_line(text: &str) -> &str {
 
 #[test]
 fn taxi_means_of_january_2015() {
-    let Some(data) = data() else { return };
+    let Some(data) = real_data() else { return };
     let folder = data.join("taxi/yellow_2015_2016_19col/bhuvankumar007");
     let rows = by_payment(&folder.join("yellow_tripdata_2015-01.csv"));
     let expected = [
@@ -70,7 +61,7 @@ fn taxi_means_of_january_2015() {
 
 #[test]
 fn taxi_files_give_the_reference_answers() {
-    let Some(data) = data() else { return };
+    let Some(data) = real_data() else { return };
     let old = "taxi/yellow_2015_2016_19col";
     let mut sources = vec![
         ("bhuvankumar007_all4".to_string(), format!("{old}/bhuvankumar007/*.csv")),
@@ -104,7 +95,7 @@ fn taxi_files_give_the_reference_answers() {
 
 #[test]
 fn a_cut_last_row_is_an_error_with_its_line() {
-    let Some(data) = data() else { return };
+    let Some(data) = real_data() else { return };
     let source = data.join("taxi/yellow_2015_2016_19col/nileshmandal/uber_data.csv");
     let place = Place::new();
     let ran =
@@ -118,7 +109,7 @@ fn a_cut_last_row_is_an_error_with_its_line() {
 
 #[test]
 fn trips_are_joined_with_their_zones() {
-    let Some(data) = data() else { return };
+    let Some(data) = real_data() else { return };
     let zones = data.join("taxi/zones/taxi_zone_lookup.csv");
     let trips = data.join("taxi/yellow_2019_18col/yellow_tripdata_sample_2019-03.csv");
     let header = read(&zones).lines().next().unwrap().to_lowercase();
@@ -133,7 +124,7 @@ fn trips_are_joined_with_their_zones() {
 
 #[test]
 fn arcos_gives_the_reference_answer() {
-    let Some(data) = data() else { return };
+    let Some(data) = real_data() else { return };
     let source = data.join("arcos/arcos-wv-mingo-54059-itemized.tsv");
     let arcos = [format!("arcos={}", source.display())];
     let mut golden = cells(&read(&data.join("golden/arcos_mingo-54059.csv")));
@@ -144,7 +135,7 @@ fn arcos_gives_the_reference_answer() {
 
 #[test]
 fn arcos_codes_keep_their_leading_zeros() {
-    let Some(data) = data() else { return };
+    let Some(data) = real_data() else { return };
     let source = data.join("arcos/arcos-wv-mingo-54059-itemized.tsv");
     let sql = format!(
         "SELECT ndc_no, transaction_date, order_form_no, strength FROM '{}'",
@@ -166,7 +157,7 @@ fn arcos_codes_keep_their_leading_zeros() {
 
 #[test]
 fn a_mark_of_utf8_is_not_part_of_the_first_name() {
-    let Some(data) = data() else { return };
+    let Some(data) = real_data() else { return };
     let source = data.join("arcos/docs/00_data/data_dictionary.csv");
     assert!(read(&source).starts_with('\u{feff}'));
     let sql = format!("SELECT count(ColumnName) AS n FROM '{}'", source.display());
@@ -175,7 +166,7 @@ fn a_mark_of_utf8_is_not_part_of_the_first_name() {
 
 #[test]
 fn a_parquet_file_with_columns_of_type_null_opens() {
-    let Some(data) = data() else { return };
+    let Some(data) = real_data() else { return };
     let source = data.join("taxi/parquet/2015-01.parquet");
     let sql =
         format!("SELECT count(*) AS n, count(airport_fee) AS fees FROM '{}'", source.display());
@@ -233,7 +224,7 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
 ///   quotes inside of fields, and a header alone: read
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nasty_files_are_read_or_refused() {
-    let Some(data) = data() else { return };
+    let Some(data) = real_data() else { return };
     let session = session();
     let (mut read, mut refused) = (0, 0);
     for path in files_below(&data.join("csv_nasty")) {
@@ -249,7 +240,7 @@ async fn nasty_files_are_read_or_refused() {
 /// Files cut after 1,024 bytes, of twelve years: most end in the middle of a row.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cut_files_are_read_or_refused() {
-    let Some(data) = data() else { return };
+    let Some(data) = real_data() else { return };
     let session = session();
     let folder = data.join("taxi/tlc_1kb_stubs");
     for path in files_below(&folder) {
@@ -302,7 +293,7 @@ async fn sniffed_types(session: &Session, path: &Path) -> Vec<(String, String)> 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn forms_of_real_files_are_found() {
-    let Some(data) = data() else { return };
+    let Some(data) = real_data() else { return };
     let session = session();
     let nasty = data.join("csv_nasty");
     let examples = nasty.join("csvkit-2.2.0/examples");
@@ -380,7 +371,7 @@ async fn forms_of_real_files_are_found() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn types_of_real_files_are_found() {
-    let Some(data) = data() else { return };
+    let Some(data) = real_data() else { return };
     let session = session();
     let shipments =
         sniffed_types(&session, &data.join("arcos/arcos-wv-mingo-54059-itemized.tsv")).await;

@@ -37,6 +37,15 @@ pub(crate) fn project() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// The folder of real files, published by others, or `None` after saying that the test is skipped.
+pub(crate) fn real_data() -> Option<PathBuf> {
+    let folder = std::env::var_os("BRIMFUL_REAL_DATA").filter(|folder| !folder.is_empty());
+    if folder.is_none() {
+        eprintln!("skipped: BRIMFUL_REAL_DATA does not name a folder of real data");
+    }
+    folder.map(PathBuf::from)
+}
+
 /// Asks again and again until the answer is yes.
 pub(crate) fn wait_until(what: &str, mut happened: impl FnMut() -> bool) {
     let started = Instant::now();
