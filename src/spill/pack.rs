@@ -130,33 +130,47 @@ impl Packed {
         let data = column.to_data();
         let rows = data.offset()..data.offset() + data.len();
         let buffer = &data.buffers()[0];
-        macro_rules! integers {
-            ($type:ty, $unsigned:ty) => {{
-                let values = &buffer.typed_data::<$type>()[rows];
-                self.add_nulls(INTEGERS, column);
-                let least = values.iter().copied().min().unwrap_or_default();
-                let most = values.iter().copied().max().unwrap_or_default();
-                let difference = |value: $type| u64::from(value.wrapping_sub(least) as $unsigned);
-                self.plain.extend(i64::from(least).to_le_bytes());
-                self.add_narrow(difference(most), values.len(), |row| difference(values[row]));
-            }};
-        }
+        // A difference that does not fit wraps around, and is right as one without a sign.
         match width {
-            2 => integers!(i16, u16),
-            4 => integers!(i32, u32),
-            8 => integers!(i64, u64),
-            _ => {
-                let values = &buffer.typed_data::<i128>()[rows];
-                let Some(values) = within_64_bits(values) else { return false };
-                self.add_nulls(INTEGERS, column);
-                let least = values.iter().copied().min().unwrap_or_default();
-                let most = values.iter().copied().max().unwrap_or_default();
-                let difference = |value: i64| value.wrapping_sub(least) as u64;
-                self.plain.extend(least.to_le_bytes());
-                self.add_narrow(difference(most), values.len(), |row| difference(values[row]));
+            2 => {
+                let values = &buffer.typed_data::<i16>()[rows];
+                self.add_differences(column, values, |a, b| a.wrapping_sub(b) as u16);
             }
+            4 => {
+                let values = &buffer.typed_data::<i32>()[rows];
+                self.add_differences(column, values, |a, b| a.wrapping_sub(b) as u32);
+            }
+            8 => {
+                let values = &buffer.typed_data::<i64>()[rows];
+                self.add_differences(column, values, |a, b| a.wrapping_sub(b) as u64);
+            }
+            _ => match within_64_bits(&buffer.typed_data::<i128>()[rows]) {
+                Some(values) => {
+                    self.add_differences(column, &values, |a, b| a.wrapping_sub(b) as u64);
+                }
+                None => return false,
+            },
         }
         true
+    }
+
+    /// Adds the values of a column as differences from the least of them.
+    fn add_differences<T, U>(
+        &mut self,
+        column: &ArrayRef,
+        values: &[T],
+        difference: impl Fn(T, T) -> U,
+    ) where
+        T: Copy + Ord + Default + Into<i64>,
+        U: Into<u64>,
+    {
+        self.add_nulls(INTEGERS, column);
+        let least = values.iter().copied().min().unwrap_or_default();
+        let most = values.iter().copied().max().unwrap_or_default();
+        let base: i64 = least.into();
+        self.plain.extend(base.to_le_bytes());
+        let range = difference(most, least).into();
+        self.add_narrow(range, values.len(), |row| difference(values[row], least).into());
     }
 
     /// Adds numbers, none of which is greater than `most`, and before them how wide they are.

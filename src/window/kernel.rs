@@ -27,18 +27,19 @@ const ROWS_WITHOUT_PAUSE: usize = 16 << 10;
 /// rows in order, their order, a column twice, and results.
 pub(super) fn work_bytes(windows: &Windows, bytes: usize, rows: usize) -> usize {
     let columns = windows.input.fields().len().max(1);
-    let results: usize = windows
-        .stages
-        .iter()
-        .flat_map(|stage| stage.exprs.iter().map(move |expr| (stage, expr)))
-        // A column and where the partition of a row is; DataFusion makes many columns from a value
-        // for each row, and puts those of the partitions together.
-        .map(|(stage, expr)| match has_fast_results(expr, &stage.input) {
-            true => 32,
-            false => size_of::<ScalarValue>() + 32,
-        })
-        .sum();
+    let results: usize = windows.stages.iter().map(|stage| stage.result_bytes).sum();
     bytes + bytes / columns + rows * (4 + 16 + results)
+}
+
+/// What is held of the results of expressions for each row of this schema while they are evaluated.
+pub(super) fn result_bytes(exprs: &[Arc<dyn WindowExpr>], schema: &SchemaRef) -> usize {
+    // A column and where the partition of a row is; DataFusion makes many columns from a value for
+    // each row, and puts those of the partitions together.
+    let bytes = |expr| match has_fast_results(expr, schema) {
+        true => 32,
+        false => size_of::<ScalarValue>() + 32,
+    };
+    exprs.iter().map(bytes).sum()
 }
 
 /// All stages for rows in no order.

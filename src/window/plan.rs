@@ -9,6 +9,7 @@ use datafusion::physical_expr::projection::{ProjectionExpr, update_expr};
 use datafusion::physical_expr::window::WindowExpr;
 use datafusion::physical_expr::{PhysicalExpr, PhysicalSortExpr};
 
+use super::kernel;
 use super::rows::Exprs;
 
 /// Window expressions that have PARTITION BY and ORDER BY in common, as a step that adds their
@@ -26,6 +27,8 @@ pub(super) struct Stage {
     pub(super) schema: SchemaRef,
     /// Whether the step before leaves its rows in an order that will do.
     pub(super) is_sorted: bool,
+    /// What evaluating the expressions holds of their results, for each row.
+    pub(super) result_bytes: usize,
 }
 
 impl Stage {
@@ -44,6 +47,7 @@ impl Stage {
             keys: keys.iter().cloned().collect(),
             order_by: order_by.to_vec(),
             columns: None,
+            result_bytes: kernel::result_bytes(exprs, &input),
             input,
             schema,
             is_sorted: false,

@@ -15,7 +15,7 @@ use brimful::{CsvOptions, DataFrame, ErrorKind, Knobs, Session};
 use serde_json::Value;
 
 use crate::support::{
-    Place, assert_rows, cells, files_below, real_data, rows, session, sorted_rows,
+    Place, assert_rows, cells, real_data, real_files, rows, session, sorted_rows,
 };
 
 /// Reading one of the files takes no longer than this.
@@ -28,14 +28,6 @@ const MANY_TIMES_BYTES: u64 = 64 << 10;
 const NULL_WORDS: [&str; 8] = ["null", "NULL", "Null", "NA", "N/A", "n/a", "\\N", "-"];
 
 const ARCOS: &str = "arcos/arcos-wv-mingo-54059-itemized.tsv";
-
-/// All files below a folder, sorted.
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let mut files = files_below(folder);
-    files.sort();
-    assert!(!files.is_empty(), "{} has no files", folder.display());
-    files
-}
 
 fn file_name(path: &Path) -> &str {
     path.file_name().unwrap().to_str().unwrap()
@@ -142,7 +134,7 @@ async fn each_field_of_csv_spectrum_is_that_of_its_json() {
     let folder = data.join("csv_nasty/csv-spectrum");
     let place = Place::new();
     let session = in_order(&place);
-    let csvs = files(&folder.join("csvs"));
+    let csvs = real_files(&folder.join("csvs"));
     assert_eq!(csvs.len(), 12);
     for csv in csvs {
         let name = file_stem(&csv);
@@ -173,7 +165,7 @@ async fn each_field_of_csv_test_data_is_that_of_its_json() {
     let folder = data.join("csv_nasty/csv-test-data");
     let place = Place::new();
     let session = in_order(&place);
-    let jsons = files(&folder.join("json"));
+    let jsons = real_files(&folder.join("json"));
     assert_eq!(jsons.len(), 18);
     for json in jsons {
         let name = file_stem(&json);
@@ -235,7 +227,7 @@ async fn bad_files_of_csv_test_data_say_where_they_are_bad() {
     assert_eq!(names(&table), columns);
     assert_eq!(fields(&table), [["1", "This \"quotes\" must be escaped", "3"]]);
 
-    let files = files(&folder);
+    let files = real_files(&folder);
     let bad = files.iter().filter(|path| file_name(path).starts_with("bad-"));
     assert_eq!(bad.count(), faults.len() + 1);
 }
@@ -565,7 +557,7 @@ fn no_nasty_file_is_left_out() {
         known.extend(entries.iter().map(|(name, _)| nasty.join(folder).join(name)));
     }
     let with_json = ["csv-spectrum", "csv-test-data"].map(|folder| nasty.join(folder));
-    for path in files(&nasty) {
+    for path in real_files(&nasty) {
         let name = file_name(&path);
         let is_csv = name.contains(".csv") || name.contains(".tsv");
         if is_csv && !with_json.iter().any(|folder| path.starts_with(folder)) {
@@ -584,7 +576,7 @@ async fn compressed_files_are_those_they_were_made_of() {
     let place = Place::new();
     let session = in_order(&place);
     let mut compared = 0;
-    for path in files(&nasty) {
+    for path in real_files(&nasty) {
         let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
         let plain = path.with_extension("");
         if !["gz", "bz2", "xz", "zst"].contains(&ending) || !plain.is_file() {
@@ -616,7 +608,7 @@ async fn nasty_files_are_the_same_however_they_are_cut() {
     });
     let taken_as_it_is =
         CsvOptions::new().header(false).null_padding(true).ignore_errors(true).strict(false);
-    for path in files(&data.join("csv_nasty")) {
+    for path in real_files(&data.join("csv_nasty")) {
         if path.metadata().unwrap().len() > MANY_TIMES_BYTES {
             continue;
         }
@@ -660,7 +652,7 @@ async fn no_options_make_a_nasty_file_a_defect() {
         CsvOptions::new().compression("zstd").unwrap(),
     ];
     let allowed = [ErrorKind::Input, ErrorKind::Io, ErrorKind::Query, ErrorKind::Config];
-    for path in files(&data.join("csv_nasty")) {
+    for path in real_files(&data.join("csv_nasty")) {
         if path.metadata().unwrap().len() > MANY_TIMES_BYTES {
             continue;
         }
@@ -854,10 +846,10 @@ async fn trips_have_the_values_of_their_text() {
         assert!(text.ends_with('\n') && !text.ends_with("\r\n"), "{month}");
         path
     });
-    let mut paths = files(&data.join("taxi/yellow_2019_18col_gedemo"));
+    let mut paths = real_files(&data.join("taxi/yellow_2019_18col_gedemo"));
     paths.extend(mixed);
     // Coordinates of 18 digits.
-    paths.extend(files(&data.join("taxi/yellow_2015_2016_19col/bhuvankumar007")));
+    paths.extend(real_files(&data.join("taxi/yellow_2015_2016_19col/bhuvankumar007")));
     for path in &paths {
         let what = path.display().to_string();
         let text = read_text(&session, path, CsvOptions::new()).await.unwrap();
@@ -915,7 +907,7 @@ async fn cut_files_lose_no_field_and_say_which_row_is_cut() {
     let place = Place::new();
     let session = in_order(&place);
     let (mut whole, mut short, mut open, mut with_blank_line) = (0, 0, 0, 0);
-    for path in files(&data.join(STUBS)) {
+    for path in real_files(&data.join(STUBS)) {
         let what = file_name(&path);
         let text = text_of(&path);
         let lines: Vec<_> = split_lines(&text, ',').collect();
@@ -1018,7 +1010,7 @@ async fn twelve_years_of_columns_are_united_by_name() {
     let place = Place::new();
     let session = in_order(&place);
     let all = data.join(STUBS).join("yellow_*.csv");
-    let mut paths = files(&data.join(STUBS));
+    let mut paths = real_files(&data.join(STUBS));
     paths.retain(|path| file_name(path).starts_with("yellow_"));
     assert_eq!(paths.len(), 138);
 

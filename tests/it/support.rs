@@ -46,6 +46,14 @@ pub(crate) fn real_data() -> Option<PathBuf> {
     folder.map(PathBuf::from)
 }
 
+/// All files below a folder of real files, sorted.
+pub(crate) fn real_files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = files_below(folder);
+    files.sort();
+    assert!(!files.is_empty(), "{} has no files", folder.display());
+    files
+}
+
 /// Asks again and again until the answer is yes.
 pub(crate) fn wait_until(what: &str, mut happened: impl FnMut() -> bool) {
     let started = Instant::now();

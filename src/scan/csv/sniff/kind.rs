@@ -4,8 +4,8 @@ use arrow::datatypes::{DataType, TimeUnit};
 
 use super::day::Days;
 use crate::scan::csv::values::{
-    DateFormat, NumberStyle, parse_bool, parse_date, parse_f64_styled, parse_i64_styled,
-    parse_timestamp, parse_timestamp_us,
+    DateFormat, EXACT_INTEGERS, NumberStyle, parse_bool, parse_date, parse_f64_styled,
+    parse_i64_styled, parse_timestamp, parse_timestamp_us,
 };
 
 /// Words that stand for a missing value if they are found in a column of numbers or dates. Elsewhere
@@ -34,9 +34,6 @@ pub(super) enum Kind {
 /// Digits of a second's fraction that microseconds and nanoseconds have.
 const MICRO_DIGITS: usize = 6;
 const NANO_DIGITS: usize = 9;
-
-/// Doubles hold all integers below this.
-const EXACT_INTEGERS: u64 = 1 << 53;
 
 /// With a comma before the fraction.
 pub(super) const COMMA: NumberStyle = NumberStyle { decimal: b',', thousands: None };

@@ -396,9 +396,6 @@ fn common_encoding(samples: &[(String, Sample)], given: Option<Encoding>) -> Res
                 Some((path, encoding))
             }
             Some((_, before)) if before.is_one_byte() && is_ascii(sample) => common,
-            Some((_, before)) if before.is_one_byte() && encoding.is_one_byte() => {
-                Some((path, Encoding::Windows1252))
-            }
             Some((first, before)) => {
                 return Err(Error::input(format!(
                     "\"{path}\" is {}, but \"{first}\" is {}",

@@ -51,7 +51,8 @@ pub(crate) fn parse_exact_f64_styled(field: &[u8], style: &NumberStyle) -> Optio
 const USUAL: NumberStyle = NumberStyle { decimal: b'.', thousands: None };
 
 /// Below it, there is a double for every integer.
-const LARGE: f64 = (1_u64 << f64::MANTISSA_DIGITS) as f64;
+pub(crate) const EXACT_INTEGERS: u64 = 1 << f64::MANTISSA_DIGITS;
+const LARGE: f64 = EXACT_INTEGERS as f64;
 
 /// Whether the number that a text is would be written without its first character: a plus sign, or
 /// a zero before another digit.

@@ -22,7 +22,8 @@ mod time;
 pub(crate) use decimal::parse_decimal128;
 pub(crate) use decimal::parse_decimal256;
 pub(crate) use exact::{
-    parse_exact_f64, parse_exact_f64_styled, parse_exact_i64, parse_exact_i64_styled,
+    EXACT_INTEGERS, parse_exact_f64, parse_exact_f64_styled, parse_exact_i64,
+    parse_exact_i64_styled,
 };
 pub(crate) use float::{parse_f32, parse_f64};
 pub(crate) use format::DateFormat;
