@@ -1,7 +1,8 @@
 //! Files → record batches.
 //!
-//! [`files`] turns a path, a glob or a folder into a table of any supported format, and [`calls`] a
-//! table function such as `read_csv('a.csv', header = true)`; [`union`] puts together files with
+//! [`files`] turns a path, a glob or a folder into a table of any supported format, [`found`] tells
+//! which files those are, and [`calls`] makes a table of a function such as
+//! `read_csv('a.csv', header = true)`; [`union`] puts together files with
 //! different columns, and [`file_columns`] adds columns that their paths give. [`csv`] is our own CSV
 //! scan. Parquet, JSON and Arrow files are read by DataFusion; [`parquet`] mends what it makes of a
 //! Parquet file's statistics, [`json`] reads JSON objects that span lines, and [`null_names`] what
@@ -11,6 +12,7 @@ mod calls;
 pub(crate) mod csv;
 mod file_columns;
 pub(crate) mod files;
+mod found;
 mod json;
 pub(crate) mod literal;
 mod null_names;
@@ -20,6 +22,7 @@ mod types;
 mod union;
 
 pub(crate) use calls::TableCall;
+pub(crate) use found::looks_like_path;
 pub(crate) use null_names::NULL_NAME;
 
 use std::path::Path;

@@ -335,7 +335,7 @@ impl Session {
     pub async fn table(&self, name: &str) -> Result<DataFrame> {
         let quoted = name.replace('"', "\"\"");
         let exact = self.table_names().into_iter().any(|table| table == name);
-        if exact || crate::scan::files::looks_like_path(name) {
+        if exact || crate::scan::looks_like_path(name) {
             return self.sql(&format!("SELECT * FROM \"{quoted}\"")).await;
         }
         self.sql(&format!("SELECT * FROM {name}")).await

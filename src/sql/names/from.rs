@@ -10,7 +10,7 @@ use super::tables::{Column, Columns};
 use super::{Relation, Resolver, Scope};
 use crate::error::{Error, Result};
 use crate::scan::TableCall;
-use crate::scan::files::looks_like_path;
+use crate::scan::looks_like_path;
 
 impl Resolver {
     pub(super) fn from(&mut self, from: &mut [TableWithJoins]) -> Result<()> {

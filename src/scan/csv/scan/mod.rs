@@ -1,15 +1,16 @@
 //! One reader: a file, or the records that begin in one part of it → record batches.
 
+mod faults;
+
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use arrow::array::{Array, ArrayRef, BooleanArray, cast::AsArray};
 use arrow::compute::{filter, prep_null_mask_filter};
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::datasource::listing::PartitionedFile;
-use datafusion::error::{DataFusionError, Result};
+use datafusion::error::Result;
 use datafusion::physical_plan::PhysicalExpr;
 use datafusion::physical_plan::metrics::Count;
 use object_store::{ObjectMeta, ObjectStore};
@@ -18,22 +19,13 @@ use super::convert::{self, Converted, Fields, Rules};
 use super::cuts::FileCuts;
 use super::dialect::{Dialect, MAX_RECORD_BYTES};
 use super::encoding::BYTE_ORDER_MARK;
-use super::hints::HintedColumn;
 use super::input::{Input, Piece};
-use super::lines::line_numbers;
-use super::rejects::Rejected;
 use super::sniff::{header_names, same_names};
-use super::source::type_name;
 use super::structure::{self, Index, Irregularity, Marks, Skip, Stop};
-use crate::error::Error;
+use faults::irregular_message;
 
 /// How much is read beyond a piece, for the end of its last record.
 const BEYOND_BYTES: usize = 16 << 10;
-
-/// How many characters of a wrong value a message shows.
-const SHOWN_CHARS: usize = 60;
-/// How many characters of a record that is left out are kept.
-const REJECTED_CHARS: usize = 500;
 
 /// What all readers of a partition have in common.
 pub(crate) struct Reading {
@@ -544,31 +536,6 @@ impl Scan {
         }
     }
 
-    /// The text of a field of the piece.
-    fn text(&self, record: usize, column: usize) -> Vec<u8> {
-        let width = self.reading.file_schema.fields().len();
-        let (bytes, index) = (self.piece.bytes.as_slice(), &self.index);
-        let fields = Fields { bytes, index, width, rules: &self.reading.rules };
-        fields.text(record, column, &mut Vec::new()).to_vec()
-    }
-
-    async fn bad_record(&self, from: usize, why: Irregularity) -> DataFusionError {
-        let place = self.place(self.piece.base + from as u64).await;
-        let width = self.reading.file_schema.fields().len();
-        let error = Error::input(format!("{place} {}", irregular_message(why, width)));
-        let error = error.with_hint(match why {
-            Irregularity::Fields(count) if count < width => {
-                "mend the line, or read it with null_padding = true (missing fields are NULL) or \
-                 ignore_errors = true (such rows are left out and counted)"
-            }
-            _ => {
-                "mend the line, or read the file with ignore_errors = true: such rows are left out \
-                 and counted"
-            }
-        });
-        error.into()
-    }
-
     /// Whether a record of which there is more than these bytes is longer than allowed. What seems
     /// to be one may be a comment.
     fn is_too_long(&self, bytes: &[u8]) -> bool {
@@ -587,78 +554,6 @@ impl Scan {
         let last_ends = records.ends.iter().skip(width - 1).step_by(width);
         let mut records = records.starts.iter().zip(last_ends);
         records.find(|(start, end)| (*end - *start) as usize > most).map(|(start, _)| *start)
-    }
-
-    async fn too_long(&self, offset: u64) -> DataFusionError {
-        let place = self.place(offset).await;
-        let most = self.reading.dialect.max_record_bytes;
-        let bytes = if most == 1 { "byte" } else { "bytes" };
-        Error::input(format!("{place} begins a record of more than {most} {bytes}"))
-            .with_hint(
-                "a quote that is never closed is the usual cause; records that are that long need \
-                 a larger max_line_size",
-            )
-            .into()
-    }
-
-    async fn bad_value(&self, record: usize, column: usize) -> DataFusionError {
-        let value = self.text(record, column);
-        let offset = self.piece.base + u64::from(self.index.starts[record]);
-        let place = self.place(offset).await;
-        let error = Error::input(format!("{place}: {}", self.value_message(column, &value)));
-        if std::str::from_utf8(&value).is_err() {
-            let hint = "name the encoding of the file, such as encoding = 'latin-1'";
-            return error.with_hint(hint).into();
-        }
-        let field = self.reading.file_schema.field(column);
-        let column = HintedColumn {
-            rules: &self.reading.rules,
-            place: column,
-            name: field.name(),
-            data_type: field.data_type(),
-        };
-        error.with_hint(column.hint(&value)).into()
-    }
-
-    fn value_message(&self, column: usize, value: &[u8]) -> String {
-        let schema = &self.reading.file_schema;
-        let name = schema.field(column).name();
-        let shown = shortened(value, SHOWN_CHARS);
-        if std::str::from_utf8(value).is_err() {
-            return format!("column \"{name}\" is not UTF-8: \"{shown}\"");
-        }
-        let is = type_name(schema, column);
-        format!("column \"{name}\" is {is}, but the value is \"{shown}\"")
-    }
-
-    fn reject_value(&self, record: usize, column: usize) {
-        let message = self.value_message(column, &self.text(record, column));
-        let start = self.index.starts[record] as usize;
-        let width = self.reading.file_schema.fields().len();
-        let end = self.index.ends[(record + 1) * width - 1] as usize;
-        let offset = self.piece.base + start as u64;
-        self.reject(offset, Some(column), &self.piece.bytes[start..end], message);
-    }
-
-    /// Leaves a record out and counts it.
-    fn reject(&self, offset: u64, column: Option<usize>, record: &[u8], error: String) {
-        let Reading { store, dialect, file_schema, .. } = &*self.reading;
-        self.reading.rows_rejected.add(1);
-        dialect.rejected_rows.fetch_add(1, Ordering::Relaxed);
-        if let Some(list) = &dialect.rejects {
-            let column = column.map(|column| file_schema.field(column).name().clone());
-            let text = shortened(record.trim_ascii_end(), REJECTED_CHARS);
-            list.add(store, &self.meta, dialect, offset, Rejected { column, error, text });
-        }
-    }
-
-    /// `"path" line 42`, counted from the beginning of the file.
-    async fn place(&self, offset: u64) -> String {
-        let Reading { store, dialect, .. } = &*self.reading;
-        match line_numbers(store, &self.meta, dialect, &[offset]).await.as_deref() {
-            Ok([line]) => format!("\"{}\" line {line}", self.path()),
-            _ => format!("\"{}\" byte {offset}", self.path()),
-        }
     }
 
     fn piece_bytes(&self) -> usize {
@@ -731,28 +626,4 @@ fn line_len(bytes: &[u8], at_end: bool) -> Option<usize> {
         [b'\r'] if !at_end => None,
         _ => Some(end + 1),
     }
-}
-
-/// What is wrong with a record, after "line 42".
-fn irregular_message(why: Irregularity, width: usize) -> String {
-    match why {
-        Irregularity::Fields(found) => {
-            let fields = if found == 1 { "field" } else { "fields" };
-            format!("has {found} {fields}, expected {width}")
-        }
-        Irregularity::OpenQuote => "begins a quoted field that is never closed".to_string(),
-        Irregularity::TextAfterQuote => {
-            "has text between the closing quote and the end of a field".to_string()
-        }
-    }
-}
-
-/// As much of a value as can be shown in a message.
-fn shortened(bytes: &[u8], chars: usize) -> String {
-    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(4 * chars + 4)]);
-    let mut shown: String = text.chars().take(chars).collect();
-    if shown.len() < bytes.len() {
-        shown.push('…');
-    }
-    shown
 }
