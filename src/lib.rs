@@ -9,6 +9,7 @@
 //! - `rewrite`: aggregates that would keep every value, as plans of operators that spill; `attempt`:
 //!   a plan in memory first, then one that spills
 //! - `scan`: files → record batches
+//! - [`functions`]: scalar and aggregate functions beyond DataFusion's
 //! - `table`: tables of rows that are kept, in memory and on disk
 //! - `share`: equal parts of a query, run once
 //! - `join`, `aggregate`, `sort`, `window`: operators for rows of any number, on `exchange`, which
@@ -37,6 +38,7 @@ pub mod cli;
 pub mod error;
 mod exchange;
 pub mod frame;
+pub mod functions;
 pub mod generate;
 mod join;
 mod kernel;
@@ -55,7 +57,6 @@ mod write;
 
 pub use datafusion::functions_aggregate::expr_fn as aggregates;
 pub use datafusion::logical_expr::{Expr, SortExpr, lit};
-pub use datafusion::prelude as functions;
 
 pub use error::{Error, ErrorKind, Result};
 pub use frame::{DataFrame, GroupBy, Join, col};

@@ -1,0 +1,94 @@
+//! Functions beyond DataFusion's, and the names other engines have for what is there.
+//!
+//! SQL finds them by name; the library's dataframe calls them through [`call`]. Each file holds
+//! the functions of one kind and lists them in `functions()`.
+
+mod aggregate;
+mod alias;
+mod date;
+mod json;
+mod list;
+mod map;
+mod math;
+mod text;
+
+use std::sync::{Arc, LazyLock};
+
+use datafusion::error::Result;
+use datafusion::execution::FunctionRegistry;
+use datafusion::execution::SessionStateDefaults;
+use datafusion::execution::registry::MemoryFunctionRegistry;
+use datafusion::logical_expr::{AggregateUDF, Expr, ScalarUDF};
+
+pub use datafusion::functions::expr_fn::*;
+pub use datafusion::functions_nested::expr_fn::*;
+pub use datafusion::logical_expr::{case, cast, in_list, try_cast, when};
+
+/// Adds every function and every other name to a registry that holds DataFusion's.
+///
+/// # Errors
+/// `Plan` if the registry refuses one.
+pub(crate) fn register(registry: &mut dyn FunctionRegistry) -> Result<()> {
+    for function in scalar_functions() {
+        registry.register_udf(function)?;
+    }
+    for function in aggregate_functions() {
+        registry.register_udaf(function)?;
+    }
+    alias::register(registry)
+}
+
+/// Our scalar functions.
+fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
+    [
+        date::functions(),
+        text::functions(),
+        math::functions(),
+        json::functions(),
+        list::functions(),
+        map::functions(),
+    ]
+    .concat()
+}
+
+/// Our aggregate functions.
+fn aggregate_functions() -> Vec<Arc<AggregateUDF>> {
+    aggregate::functions()
+}
+
+/// Every function by its names: DataFusion's and ours.
+static ALL: LazyLock<MemoryFunctionRegistry> = LazyLock::new(|| {
+    let mut registry = MemoryFunctionRegistry::new();
+    let added = SessionStateDefaults::default_scalar_functions()
+        .into_iter()
+        .try_for_each(|function| registry.register_udf(function).map(drop))
+        .and_then(|()| {
+            SessionStateDefaults::default_aggregate_functions()
+                .into_iter()
+                .try_for_each(|function| registry.register_udaf(function).map(drop))
+        })
+        .and_then(|()| register(&mut registry));
+    added.expect("functions have names that can be registered");
+    registry
+});
+
+/// A call of a scalar or aggregate function by its name in SQL: `call("strftime", [col("t"),
+/// lit("%Y")])`.
+///
+/// # Errors
+/// `Query` if there is no such function, with the nearest name.
+pub fn call(name: &str, args: impl IntoIterator<Item = Expr>) -> crate::Result<Expr> {
+    let args = args.into_iter().collect();
+    if let Ok(function) = ALL.udf(name) {
+        return Ok(function.call(args));
+    }
+    if let Ok(function) = ALL.udaf(name) {
+        return Ok(function.call(args));
+    }
+    let names: Vec<String> = ALL.udfs().into_iter().chain(ALL.udafs()).collect();
+    let error = crate::Error::query(format!("no function \"{name}\""));
+    Err(match crate::error::nearest(name, &names) {
+        Some(near) => error.with_hint(format!("did you mean \"{near}\"?")),
+        None => error,
+    })
+}
