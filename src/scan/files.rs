@@ -422,6 +422,7 @@ struct Located {
 /// Tells a scan what it has to know of its session.
 fn attach(state: &SessionState, dialect: &mut Dialect, rejects: Option<&Arc<RejectedRecords>>) {
     dialect.threads = state.config().target_partitions();
+    dialect.memory = Some(Arc::clone(&state.runtime_env().memory_pool));
     if let Some(resources) = state.config().get_extension::<Resources>() {
         dialect.rejected_rows = Arc::clone(&resources.rejected_rows);
         let piece_bytes = resources.knobs.csv_piece_bytes;

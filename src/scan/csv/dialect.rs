@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicU64;
 
 use arrow::datatypes::DataType;
 use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
+use datafusion::execution::memory_pool::MemoryPool;
 
 use super::encoding::Encoding;
 use super::rejects::RejectedRecords;
@@ -105,6 +106,8 @@ pub(crate) struct Dialect {
     pub(crate) parallel: bool,
     /// Compression of the files.
     pub(crate) compression: FileCompressionType,
+    /// Where memory comes from for records that are longer than a piece.
+    pub(crate) memory: Option<Arc<dyn MemoryPool>>,
     /// Mean length of a record in bytes, for estimates; 0 when unknown.
     pub(crate) mean_record_bytes: f64,
 }
@@ -139,6 +142,7 @@ impl Default for Dialect {
             threads: 1,
             parallel: true,
             compression: FileCompressionType::UNCOMPRESSED,
+            memory: None,
             mean_record_bytes: 0.0,
         }
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use datafusion::error::DataFusionError;
 
 use super::{Reading, Scan};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::scan::csv::convert::Fields;
 use crate::scan::csv::hints::HintedColumn;
 use crate::scan::csv::lines::line_numbers;
@@ -55,6 +55,22 @@ impl Scan {
                 "a quote that is never closed is the usual cause; records that are that long need \
                  a larger max_line_size",
             )
+            .into()
+    }
+
+    /// The error of a record, at this offset, that there is no memory for.
+    pub(super) async fn no_room(
+        &self,
+        bytes: usize,
+        offset: u64,
+        source: DataFusionError,
+    ) -> DataFusionError {
+        let place = self.place(offset).await;
+        let message =
+            format!("{place} begins a record that needs more than {bytes} bytes of memory");
+        Error::new(ErrorKind::Resources, message)
+            .with_hint("a quote that is never closed is the usual cause; or raise the memory limit")
+            .with_source(source)
             .into()
     }
 

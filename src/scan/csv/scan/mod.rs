@@ -11,6 +11,7 @@ use arrow::datatypes::SchemaRef;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::error::Result;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::physical_plan::PhysicalExpr;
 use datafusion::physical_plan::metrics::Count;
 use object_store::{ObjectMeta, ObjectStore};
@@ -77,6 +78,8 @@ pub(crate) struct Scan {
     index: Index,
     /// The first of them that is not in a batch yet.
     next_record: usize,
+    /// What a piece takes that is longer than usual.
+    memory: Option<MemoryReservation>,
 }
 
 /// What became of some records.
@@ -109,7 +112,10 @@ impl Scan {
         let input =
             Input::open(&reading.store, &meta, &reading.dialect, &cuts, reading.decode_threads)
                 .await?;
+        let pool = reading.dialect.memory.as_ref();
+        let memory = pool.map(|pool| MemoryConsumer::new("long CSV records").register(pool));
         let mut scan = Scan {
+            memory,
             certain: part.start == 0,
             position: part.start,
             guess: part.start,
@@ -343,7 +349,10 @@ impl Scan {
                 Skip::More { from: 0 } if self.is_too_long(bytes) => {
                     return Err(self.too_long(position).await);
                 }
-                Skip::More { from: 0 } => count *= 2,
+                Skip::More { from: 0 } => {
+                    count = (2 * count).min(self.most_open_bytes()).max(count);
+                    self.make_room(self.piece.bytes.capacity() + count, position).await?;
+                }
                 Skip::More { from } => position += from as u64,
             }
         }
@@ -368,9 +377,32 @@ impl Scan {
         if self.is_too_long(&self.piece.bytes[from..]) {
             return Err(self.too_long(self.piece.base + from as u64).await);
         }
-        let count = held + (held - from).max(BEYOND_BYTES);
+        let open = held - from;
+        let more = open.min(self.most_open_bytes() - open).max(BEYOND_BYTES);
         let base = self.piece.base;
+        let count = held + more;
+        self.make_room(count, base + from as u64).await?;
         self.input.load(&mut self.piece, base, count).await
+    }
+
+    /// How much has to be seen of a record to know that it is too long.
+    fn most_open_bytes(&self) -> usize {
+        self.reading.dialect.max_record_bytes.saturating_add(BEYOND_BYTES)
+    }
+
+    /// Takes memory for a piece that has become longer than usual because of the record at `offset`.
+    ///
+    /// # Errors
+    /// `Resources` if there is none.
+    async fn make_room(&self, count: usize, offset: u64) -> Result<()> {
+        let Some(memory) = &self.memory else { return Ok(()) };
+        if count <= 2 * self.piece_bytes() {
+            return Ok(());
+        }
+        match memory.try_resize(count) {
+            Ok(()) => Ok(()),
+            Err(err) => Err(self.no_room(count, offset, err).await),
+        }
     }
 
     /// Finds the records of the next piece.
