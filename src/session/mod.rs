@@ -128,6 +128,9 @@ impl Session {
         }
         *state.table_factories_mut() = factories;
         crate::functions::register(&mut state)?;
+        for operators in crate::functions::operators() {
+            state.register_expr_planner(operators)?;
+        }
         state.register_file_format(Arc::new(CsvFormatFactory::csv()), true)?;
         state.register_file_format(Arc::new(CsvFormatFactory::tsv()), true)?;
 
