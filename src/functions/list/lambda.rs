@@ -18,8 +18,8 @@ use super::{Lists, element_type, lists_of, takes_list};
 
 pub(super) fn functions() -> Vec<Arc<HigherOrderUDF>> {
     let of_each = |name, aliases, gives: Gives, computes: Computes| {
-        let (takes, parameters, fits) = (takes_list as _, parameters as _, fits_all as _);
-        Definition { name, aliases, takes, parameters, fits, gives, computes }.build()
+        let takes = takes_list;
+        Definition { name, aliases, takes, parameters, fits: fits_all, gives, computes }.build()
     };
     vec![
         of_each(

@@ -10,17 +10,17 @@ use datafusion::error::Result;
 use datafusion::logical_expr::{ReturnFieldArgs, ScalarUDF};
 
 use super::super::define::{Call, field, scalar};
-use super::{Lists, gives_first, list_type, lists_of};
+use super::{Lists, element_type, list_type, lists_of};
 
 pub(super) fn functions() -> Vec<Arc<ScalarUDF>> {
     vec![
-        scalar("list_select", &["array_select"], takes_positions, gives_first, |call| {
+        scalar("list_select", &["array_select"], takes_positions, gives_picked, |call| {
             pick(call, |call, chosen, range| {
                 let chosen = chosen.as_primitive::<Int64Type>();
                 (range.map(|at| Ok(required(call, chosen, at)?.value(at)))).collect()
             })
         }),
-        scalar("list_where", &["array_where"], takes_flags, gives_first, |call| {
+        scalar("list_where", &["array_where"], takes_flags, gives_picked, |call| {
             pick(call, |call, chosen, range| {
                 let (flags, start) = (chosen.as_boolean(), range.start);
                 let mut positions = Vec::new();
@@ -52,6 +52,12 @@ fn takes_positions(name: &str, types: &[DataType]) -> Result<Vec<DataType>> {
 
 fn takes_flags(name: &str, types: &[DataType]) -> Result<Vec<DataType>> {
     takes_two(name, types, DataType::Boolean)
+}
+
+/// A list of the same elements, of which any may be NULL.
+fn gives_picked(name: &str, args: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
+    let element = element_type(args.arg_fields[0].data_type()).unwrap_or(DataType::Null);
+    Ok(field(name, DataType::new_list(element, true)))
 }
 
 /// The array, unless its value is NULL.

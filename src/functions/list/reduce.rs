@@ -196,7 +196,7 @@ fn reduced(
         let elements = take(&lists.values, &elements, None)?;
         let merged = merge.evaluate(
             &[&|| Ok(Arc::clone(&so_far)), &|| Ok(Arc::clone(&elements)), &|| {
-                Ok(Arc::new(Int64Array::from_value(position as i64 + 1, active)))
+                Ok(Arc::new(Int64Array::from_value(position as i64 + 1, active)) as ArrayRef)
             }],
             |captured| Ok(take_arrays(captured, &numbers(rows.iter().copied())?, None)?),
         )?;

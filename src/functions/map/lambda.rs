@@ -18,8 +18,7 @@ use super::{Maps, check_keys, key_and_value, map_type, maps_of};
 
 pub(super) fn functions() -> Vec<Arc<HigherOrderUDF>> {
     let of_each = |name, aliases, gives: Gives, computes: Computes| {
-        let (takes, parameters, fits) = (takes as _, parameters as _, fits_all as _);
-        Definition { name, aliases, takes, parameters, fits, gives, computes }.build()
+        Definition { name, aliases, takes, parameters, fits: fits_all, gives, computes }.build()
     };
     vec![
         of_each("map_filter", &[], gives_filtered, keep),

@@ -105,7 +105,9 @@ fn comparable(columns: &[&ArrayRef]) -> Result<Vec<Rows>> {
         return Ok(Vec::new());
     };
     let converter = RowConverter::new(vec![SortField::new(first.data_type().clone())])?;
-    let rows = |column: &&ArrayRef| Ok(converter.convert_columns(&[Arc::clone(column)])?);
+    let rows = |column: &&ArrayRef| -> Result<Rows> {
+        Ok(converter.convert_columns(&[Arc::clone(column)])?)
+    };
     columns.iter().map(rows).collect()
 }
 
