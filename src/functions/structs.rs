@@ -23,11 +23,15 @@ pub(super) fn functions() -> Vec<Arc<ScalarUDF>> {
         scalar("struct_update", &[], takes_any, gives_updated, |call| with_members(call, true)),
         scalar("struct_contains", &["struct_has"], takes_value, gives_flag, |call| {
             let places = places(call)?;
-            Ok(Arc::new(places.iter().map(|place| place.map(|at| at > 0)).collect::<BooleanArray>()))
+            Ok(Arc::new(
+                places.iter().map(|place| place.map(|at| at > 0)).collect::<BooleanArray>(),
+            ))
         }),
         scalar("struct_position", &["struct_indexof"], takes_value, gives_position, |call| {
             let places = places(call)?;
-            Ok(Arc::new(places.into_iter().map(|at| at.filter(|at| *at > 0)).collect::<Int64Array>()))
+            Ok(Arc::new(
+                places.into_iter().map(|at| at.filter(|at| *at > 0)).collect::<Int64Array>(),
+            ))
         }),
     ]
 }
@@ -139,9 +143,10 @@ fn names(call: &Call<'_>) -> Result<ArrayRef> {
 /// A struct like the one that `row(…)` makes.
 fn gives_numbered(name: &str, args: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
     let fields = fields_of(name, args.arg_fields[0].data_type())?;
-    let numbered = fields.iter().enumerate().map(|(at, field)| {
-        Field::new(format!("c{at}"), field.data_type().clone(), true)
-    });
+    let numbered = fields
+        .iter()
+        .enumerate()
+        .map(|(at, field)| Field::new(format!("c{at}"), field.data_type().clone(), true));
     Ok(field(name, DataType::Struct(numbered.collect())))
 }
 

@@ -34,9 +34,7 @@ pub(super) fn functions() -> Vec<Arc<ScalarUDF>> {
         scalar("json_type", &["json_typeof"], takes, gives_texts, |call| {
             parts(call, |value| Some(Cow::Borrowed(type_name(value))))
         }),
-        scalar("json_keys", &["json_object_keys"], takes, gives_keys, |call| {
-            found(call, all_keys)
-        }),
+        scalar("json_keys", &["json_object_keys"], takes, gives_keys, |call| found(call, all_keys)),
         scalar("json_array_length", &[], takes, gives_lengths, |call| found(call, all_lengths)),
     ]
 }
@@ -89,10 +87,7 @@ fn gives_text(name: &str, _: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
 }
 
 /// The values that `make` makes of the parts that the path leads to.
-fn found(
-    call: &Call<'_>,
-    make: impl FnOnce(&[Found<'_>]) -> Result<ArrayRef>,
-) -> Result<ArrayRef> {
+fn found(call: &Call<'_>, make: impl FnOnce(&[Found<'_>]) -> Result<ArrayRef>) -> Result<ArrayRef> {
     let texts = call.array(0)?;
     AllFound::new(call, texts.as_string_view(), Invalid::Fails)?.into_array(make)
 }

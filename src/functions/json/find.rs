@@ -134,13 +134,14 @@ impl<'a> AllFound<'a> {
                 match paths.data_type() {
                     DataType::Int64 => {
                         let paths: &Int64Array = paths.as_primitive::<Int64Type>();
-                        Self::singles(texts.iter().zip(paths).map(|(text, index)| {
-                            find(text, index.map(Path::index).as_ref())
-                        }))
+                        Self::singles(
+                            texts
+                                .iter()
+                                .zip(paths)
+                                .map(|(text, index)| find(text, index.map(Path::index).as_ref())),
+                        )
                     }
-                    DataType::List(_) => {
-                        Self::each_path(call, texts, paths.as_list(), find)
-                    }
+                    DataType::List(_) => Self::each_path(call, texts, paths.as_list(), find),
                     _ => {
                         let paths = cast(&paths, &DataType::Utf8View)?;
                         let paths = paths.as_string_view();

@@ -245,7 +245,8 @@ impl<'a> Structure<'a> {
 
 /// The order of types of numbers.
 fn rank(name: &str) -> Option<u8> {
-    ["UBIGINT", "BIGINT", "HUGEINT", "DOUBLE"].iter().position(|known| *known == name).map(|at| {
-        u8::try_from(at).unwrap_or(u8::MAX)
-    })
+    ["UBIGINT", "BIGINT", "HUGEINT", "DOUBLE"]
+        .iter()
+        .position(|known| *known == name)
+        .map(|at| u8::try_from(at).unwrap_or(u8::MAX))
 }

@@ -2,9 +2,9 @@
 
 use datafusion::common::DFSchema;
 use datafusion::error::Result;
+use datafusion::logical_expr::ExprSchemable;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
 use datafusion::logical_expr::sqlparser::ast::BinaryOperator;
-use datafusion::logical_expr::ExprSchemable;
 
 use super::extract::{json_extract, json_extract_string};
 use super::is_text;

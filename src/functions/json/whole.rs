@@ -12,9 +12,7 @@ use datafusion::logical_expr::{ReturnFieldArgs, ScalarUDF};
 use super::super::define::{Call, field, scalar};
 use super::node::Node;
 use super::reader::{document, minified};
-use super::{
-    gives_json, is_text, malformed, map_texts, takes_one_text, takes_two_texts,
-};
+use super::{gives_json, is_text, malformed, map_texts, takes_one_text, takes_two_texts};
 
 pub(super) fn functions() -> Vec<Arc<ScalarUDF>> {
     vec![

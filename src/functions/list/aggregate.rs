@@ -109,11 +109,7 @@ struct Aggregate {
 
 impl Aggregate {
     /// The aggregate that a call is for.
-    fn new(
-        name: &str,
-        list: &DataType,
-        constants: &[Option<&ScalarValue>],
-    ) -> Result<Self> {
+    fn new(name: &str, list: &DataType, constants: &[Option<&ScalarValue>]) -> Result<Self> {
         let mut constants = constants
             .iter()
             .map(|constant| match constant {

@@ -29,24 +29,18 @@ pub(super) fn functions() -> Vec<Arc<HigherOrderUDF>> {
             transform,
         ),
         of_each("list_filter", &["array_filter", "filter"], gives_filtered, keep),
-        of_each(
-            "list_any_match",
-            &["array_any_match", "any_match"],
-            gives_flag,
-            |_, args| matches(args, |flags| flags.any),
-        ),
+        of_each("list_any_match", &["array_any_match", "any_match"], gives_flag, |_, args| {
+            matches(args, |flags| flags.any)
+        }),
         of_each(
             "list_all_match",
             &["array_all_match", "all_match", "forall"],
             gives_flag,
             |_, args| matches(args, |flags| flags.all),
         ),
-        of_each(
-            "list_none_match",
-            &["array_none_match", "none_match"],
-            gives_flag,
-            |_, args| matches(args, |flags| flags.any.map(|any| !any)),
-        ),
+        of_each("list_none_match", &["array_none_match", "none_match"], gives_flag, |_, args| {
+            matches(args, |flags| flags.any.map(|any| !any))
+        }),
     ]
 }
 
@@ -109,8 +103,8 @@ fn gives_flag(name: &str, args: Fields<'_>) -> Result<FieldRef> {
 pub(in super::super) fn rows_of(lists: &Lists) -> Result<UInt32Array> {
     let mut rows = Vec::with_capacity(lists.values.len());
     for row in 0..lists.len() {
-        let number = u32::try_from(row)
-            .map_err(|_| exec_datafusion_err!("too many rows in one batch"))?;
+        let number =
+            u32::try_from(row).map_err(|_| exec_datafusion_err!("too many rows in one batch"))?;
         rows.resize(lists.offsets[row + 1], number);
     }
     Ok(rows.into())
@@ -124,10 +118,10 @@ fn positions(lists: &Lists) -> ArrayRef {
 
 /// What the lambda gives for each value.
 fn each(lists: &Lists, lambda: &LambdaArgument) -> Result<ArrayRef> {
-    let result = lambda.evaluate(
-        &[&|| Ok(Arc::clone(&lists.values)), &|| Ok(positions(lists))],
-        |captured| Ok(take_arrays(captured, &rows_of(lists)?, None)?),
-    )?;
+    let result = lambda
+        .evaluate(&[&|| Ok(Arc::clone(&lists.values)), &|| Ok(positions(lists))], |captured| {
+            Ok(take_arrays(captured, &rows_of(lists)?, None)?)
+        })?;
     result.into_array(lists.values.len())
 }
 
@@ -155,10 +149,7 @@ pub(in super::super) fn kept_lengths(
     lists: &Lists,
     flags: &BooleanArray,
 ) -> impl Iterator<Item = usize> {
-    lists
-        .offsets
-        .windows(2)
-        .map(|ends| flags.slice(ends[0], ends[1] - ends[0]).true_count())
+    lists.offsets.windows(2).map(|ends| flags.slice(ends[0], ends[1] - ends[0]).true_count())
 }
 
 /// What is known of the conditions of a list.

@@ -29,13 +29,7 @@ pub(super) use lambda::{flags, kept_lengths, require_condition, rows_of};
 
 /// The scalar functions of this folder.
 pub(super) fn functions() -> Vec<Arc<ScalarUDF>> {
-    [
-        aggregate::functions(),
-        order::functions(),
-        pick::functions(),
-        vector::functions(),
-    ]
-    .concat()
+    [aggregate::functions(), order::functions(), pick::functions(), vector::functions()].concat()
 }
 
 /// The functions of this folder that take lambdas.

@@ -55,7 +55,8 @@ fn takes_words(name: &str, types: &[DataType], most: usize) -> Result<Vec<DataTy
     let Some((list, words)) = types.split_first() else {
         return plan_err!("{name} takes a list");
     };
-    if words.len() > most || !words.iter().all(|word| word.is_string() || *word == DataType::Boolean)
+    if words.len() > most
+        || !words.iter().all(|word| word.is_string() || *word == DataType::Boolean)
     {
         return plan_err!("{name} takes a list and at most {most} words for the order");
     }

@@ -38,13 +38,9 @@ pub(super) fn functions() -> Vec<Arc<ScalarUDF>> {
             gives,
             |call| of_pairs(call, cosine),
         ),
-        scalar(
-            "list_cosine_distance",
-            &["array_cosine_distance"],
-            takes,
-            gives,
-            |call| of_pairs(call, |a, b| 1.0 - cosine(a, b)),
-        ),
+        scalar("list_cosine_distance", &["array_cosine_distance"], takes, gives, |call| {
+            of_pairs(call, |a, b| 1.0 - cosine(a, b))
+        }),
         scalar("list_distance", &["array_distance"], takes, gives, |call| {
             of_pairs(call, |a, b| {
                 a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum::<f64>().sqrt()

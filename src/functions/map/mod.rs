@@ -84,10 +84,8 @@ fn maps_of(
     nulls: Option<NullBuffer>,
 ) -> Result<ArrayRef> {
     let (key_type, value_type) = key_and_value("this function", gives)?;
-    let columns = vec![
-        arrow::compute::cast(keys, &key_type)?,
-        arrow::compute::cast(values, &value_type)?,
-    ];
+    let columns =
+        vec![arrow::compute::cast(keys, &key_type)?, arrow::compute::cast(values, &value_type)?];
     let DataType::Map(field, sorted) = gives else {
         return plan_err!("expected a map, not {gives}");
     };
