@@ -6,10 +6,13 @@
 mod aggregate;
 mod alias;
 mod date;
+mod define;
 mod json;
+mod lambda;
 mod list;
 mod map;
 mod math;
+mod structs;
 mod text;
 
 use std::sync::{Arc, LazyLock};
@@ -18,7 +21,8 @@ use datafusion::error::Result;
 use datafusion::execution::FunctionRegistry;
 use datafusion::execution::SessionStateDefaults;
 use datafusion::execution::registry::MemoryFunctionRegistry;
-use datafusion::logical_expr::{AggregateUDF, Expr, ScalarUDF};
+use datafusion::logical_expr::planner::ExprPlanner;
+use datafusion::logical_expr::{AggregateUDF, Expr, HigherOrderUDF, ScalarUDF};
 
 pub use datafusion::functions::expr_fn::*;
 pub use datafusion::functions_nested::expr_fn::*;
@@ -35,7 +39,17 @@ pub(crate) fn register(registry: &mut dyn FunctionRegistry) -> Result<()> {
     for function in aggregate_functions() {
         registry.register_udaf(function)?;
     }
-    alias::register(registry)
+    for function in higher_order_functions() {
+        registry.register_higher_order_function(function)?;
+    }
+    alias::register(registry)?;
+    list::register_aliases(registry)?;
+    map::register_aliases(registry)
+}
+
+/// Our plans of operators.
+pub(crate) fn operators() -> Vec<Arc<dyn ExprPlanner>> {
+    vec![Arc::new(json::JsonOperators)]
 }
 
 /// Our scalar functions.
@@ -47,8 +61,14 @@ fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
         json::functions(),
         list::functions(),
         map::functions(),
+        structs::functions(),
     ]
     .concat()
+}
+
+/// Our functions that take lambdas.
+fn higher_order_functions() -> Vec<Arc<HigherOrderUDF>> {
+    [list::lambda_functions(), map::lambda_functions()].concat()
 }
 
 /// Our aggregate functions.
@@ -91,4 +111,21 @@ pub fn call(name: &str, args: impl IntoIterator<Item = Expr>) -> crate::Result<E
         Some(near) => error.with_hint(format!("did you mean \"{near}\"?")),
         None => error,
     })
+}
+
+/// Gives functions of the registry more names.
+///
+/// # Errors
+/// `Plan` if there is no such function.
+fn register_aliases(
+    registry: &mut dyn FunctionRegistry,
+    aliases: &[(&str, &'static [&'static str])],
+) -> Result<()> {
+    for (name, aliases) in aliases {
+        let function = registry.udf(name)?;
+        registry.register_udf(Arc::new(
+            function.as_ref().clone().with_aliases(aliases.iter().copied()),
+        ))?;
+    }
+    Ok(())
 }

@@ -1,7 +1,7 @@
 //! JSON: one array with an object on each line, or bare objects, one a line. NULL is kept as
 //! `null`, numbers keep all their digits, everything else is a string or nested.
 
-use arrow::array::RecordBatch;
+use arrow::array::{Array, RecordBatch};
 use arrow::datatypes::Schema;
 
 use super::cells::{Cells, push_json_string};
@@ -71,6 +71,21 @@ impl ResultWriter for JsonWriter<'_> {
             self.sink.text.extend_from_slice(end);
         }
         self.sink.finish()
+    }
+}
+
+/// The values of a column as JSON, for functions.
+pub(crate) struct JsonValues<'a>(Cells<'a>);
+
+impl<'a> JsonValues<'a> {
+    /// Prepares a column.
+    pub(crate) fn new(array: &'a dyn Array) -> Result<Self> {
+        Ok(JsonValues(Cells::new(array)?))
+    }
+
+    /// Appends a value, NULL as `null`.
+    pub(crate) fn push(&self, row: usize, out: &mut Vec<u8>) {
+        self.0.push_json(row, out);
     }
 }
 

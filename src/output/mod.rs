@@ -35,6 +35,7 @@ use crate::error::{Error, Result};
 pub(crate) use delimited::{CsvStyle, Forced, Lines, MomentFormat, Quotes};
 pub use file::OutputFile;
 pub(crate) use file::replaceable;
+pub(crate) use json::JsonValues;
 pub use types::sql_type_name;
 
 /// The form results are written in.

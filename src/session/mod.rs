@@ -16,6 +16,7 @@ use arrow::array::{ArrayRef, StringArray};
 use arrow::record_batch::RecordBatch;
 use datafusion::catalog::{CatalogProviderList, DynamicFileCatalog, TableProvider};
 use datafusion::common::TableReference;
+use datafusion::execution::FunctionRegistry;
 use datafusion::execution::context::{SessionContext, SessionState};
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::TrackConsumersPool;
@@ -128,6 +129,9 @@ impl Session {
         }
         *state.table_factories_mut() = factories;
         crate::functions::register(&mut state)?;
+        for operators in crate::functions::operators() {
+            state.register_expr_planner(operators)?;
+        }
         state.register_file_format(Arc::new(CsvFormatFactory::csv()), true)?;
         state.register_file_format(Arc::new(CsvFormatFactory::tsv()), true)?;
 
