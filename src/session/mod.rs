@@ -16,6 +16,7 @@ use arrow::array::{ArrayRef, StringArray};
 use arrow::record_batch::RecordBatch;
 use datafusion::catalog::{CatalogProviderList, DynamicFileCatalog, TableProvider};
 use datafusion::common::TableReference;
+use datafusion::execution::FunctionRegistry;
 use datafusion::execution::context::{SessionContext, SessionState};
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::TrackConsumersPool;
@@ -32,6 +33,7 @@ use datafusion::sql::parser::Statement;
 use crate::aggregate::SpillingAggregates;
 use crate::error::{Error, Result};
 use crate::frame::DataFrame;
+use crate::functions::aggregate::Overloads;
 use crate::join::SpillingJoins;
 use crate::memory::{Gauge, Governor};
 use crate::rewrite::BoundedAggregates;
@@ -128,6 +130,7 @@ impl Session {
         }
         *state.table_factories_mut() = factories;
         crate::functions::register(&mut state)?;
+        state.register_expr_planner(Arc::new(Overloads))?;
         state.register_file_format(Arc::new(CsvFormatFactory::csv()), true)?;
         state.register_file_format(Arc::new(CsvFormatFactory::tsv()), true)?;
 
