@@ -13,10 +13,15 @@ use super::branch::Branch;
 use super::functions::called;
 use super::{COLUMN, DeviationShare, Rewrite, aggregated, column, projected};
 
+/// What the names of the medians begin with, so that they are rewritten.
+const MEDIAN: &str = "__median";
+
 /// The branch of these aggregates, which are all the same. Its medians are rewritten in their turn.
 pub(super) fn branch(rewrite: &Rewrite<'_>, share: &DeviationShare) -> Result<Branch> {
     let next = || rewrite.names.next(COLUMN);
-    let (value, middle, distance, result) = (next(), next(), next(), next());
+    let next_median = || rewrite.names.next(MEDIAN);
+    let (value, distance) = (next(), next());
+    let (middle, result) = (next_median(), next_median());
     let rows = rows(rewrite, share, &value)?;
     let median = |of: &str, name: &str| called(median_udaf(), vec![column(of)], None).alias(name);
 

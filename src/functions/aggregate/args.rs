@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray};
+use arrow::array::{Array, AsArray, BooleanArray};
+use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, Field, Float64Type, Schema};
 use arrow::record_batch::RecordBatch;
 use datafusion::common::{ScalarValue, plan_err};
@@ -32,6 +33,12 @@ pub(super) fn literal(expr: &Arc<dyn PhysicalExpr>) -> Option<ScalarValue> {
         Ok(ColumnarValue::Scalar(value)) => Some(value),
         _ => None,
     }
+}
+
+/// The rows that a filter passes; where it is NULL, it does not.
+pub(super) fn passed(filter: &BooleanArray) -> NullBuffer {
+    let passed = NullBuffer::new(filter.values().clone());
+    NullBuffer::union(Some(&passed), filter.nulls()).unwrap_or(passed)
 }
 
 /// How many values a function shall give.

@@ -8,12 +8,14 @@ use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, ListArray, MapArray, StructArray, UInt64Array,
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer};
-use arrow::compute::{SortOptions, cast, prep_null_mask_filter, take};
+use arrow::compute::{SortOptions, cast, take};
 use arrow::datatypes::{DataType, Field};
 use arrow::row::{RowConverter, RowParser, Rows, SortField};
 use datafusion::common::{ScalarValue, internal_err};
 use datafusion::error::Result;
 use datafusion::logical_expr::{Accumulator, EmitTo, GroupsAccumulator};
+
+use super::args::passed;
 
 /// What the allocator adds to a row of its own, and a heap to each of its rows.
 const ROW_BYTES: usize = 32;
@@ -81,8 +83,7 @@ impl Ranking {
 
     /// The rows to look at; `None` for all.
     fn valid(&self, columns: &[ArrayRef], filter: Option<&BooleanArray>) -> Option<NullBuffer> {
-        let passed =
-            filter.map(|filter| NullBuffer::new(prep_null_mask_filter(filter).values().clone()));
+        let passed = filter.map(passed);
         let nulls = columns[..self.required].iter().map(|column| column.logical_nulls());
         let valid =
             nulls.fold(passed, |all, nulls| NullBuffer::union(all.as_ref(), nulls.as_ref()));
@@ -426,5 +427,106 @@ impl Accumulator for BestAccumulator {
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
         self.0.merge(states, |_| 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, StringArray};
+    use arrow::compute::SortOptions;
+    use arrow::datatypes::DataType;
+    use datafusion::logical_expr::{EmitTo, GroupsAccumulator};
+
+    use super::super::args::list_of;
+    use super::{BestGroups, Given, Ranking};
+
+    /// Groups that keep texts by the largest numbers: one each, or up to two.
+    fn groups(most: usize) -> BestGroups {
+        let order = |descending| SortOptions { descending, nulls_first: false };
+        let columns = vec![(1, DataType::Int64, order(true)), (0, DataType::Utf8, order(false))];
+        let (given, result) = match most {
+            1 => (Given::One, DataType::Utf8),
+            _ => (Given::List, list_of(DataType::Utf8)),
+        };
+        BestGroups::new(Ranking::new(columns, 2, most, given, result).unwrap())
+    }
+
+    fn arguments() -> Vec<ArrayRef> {
+        let texts =
+            StringArray::from(vec![Some("c"), Some("b"), Some("a"), None, Some("e"), Some("d")]);
+        let numbers = Int64Array::from(vec![Some(1), Some(7), Some(7), Some(9), None, Some(-1)]);
+        vec![Arc::new(texts), Arc::new(numbers)]
+    }
+
+    const GROUPS: [usize; 6] = [0, 0, 0, 0, 1, 2];
+
+    fn one(array: &ArrayRef) -> Vec<Option<&str>> {
+        array.as_string::<i32>().iter().collect()
+    }
+
+    fn lists(array: &ArrayRef) -> Vec<Option<Vec<String>>> {
+        let texts = |list: ArrayRef| {
+            list.as_string::<i32>().iter().flatten().map(ToString::to_string).collect()
+        };
+        array.as_list::<i32>().iter().map(|list| list.map(texts)).collect()
+    }
+
+    #[test]
+    fn the_best_row_is_kept_and_of_several_the_smallest() {
+        let mut groups = groups(1);
+        groups.update_batch(&arguments(), &GROUPS, None, 4).unwrap();
+        let results = groups.evaluate(EmitTo::First(2)).unwrap();
+        assert_eq!(one(&results), [Some("a"), None]);
+        let results = groups.evaluate(EmitTo::All).unwrap();
+        assert_eq!(one(&results), [Some("d"), None]);
+        assert_eq!(groups.row_bytes, 0);
+    }
+
+    #[test]
+    fn rows_that_a_filter_drops_do_not_count() {
+        for filter in [
+            vec![Some(true), Some(true), Some(false), Some(true), Some(true), Some(false)],
+            vec![Some(true), Some(true), None, Some(true), Some(true), None],
+        ] {
+            let filter = BooleanArray::from(filter);
+            let mut groups = groups(1);
+            groups.update_batch(&arguments(), &GROUPS, Some(&filter), 3).unwrap();
+            assert_eq!(one(&groups.evaluate(EmitTo::All).unwrap()), [Some("b"), None, None]);
+        }
+    }
+
+    #[test]
+    fn states_of_parts_and_of_rows_make_the_whole() {
+        for most in [1, 2] {
+            let mut whole = groups(most);
+            whole.update_batch(&arguments(), &GROUPS, None, 3).unwrap();
+            let mut part = groups(most);
+            part.update_batch(&arguments(), &GROUPS, None, 3).unwrap();
+            let states = part.state(EmitTo::All).unwrap();
+            let mut merged = groups(most);
+            merged.merge_batch(&states, &[0, 1, 2], 3).unwrap();
+            let mut of_rows = groups(most);
+            let states = of_rows.convert_to_state(&arguments(), None).unwrap();
+            assert!(states.iter().all(|state| state.len() == GROUPS.len()));
+            of_rows.merge_batch(&states, &GROUPS, 3).unwrap();
+            let expected = whole.evaluate(EmitTo::All).unwrap();
+            if most == 2 {
+                let texts = |texts: [&str; 2]| Some(texts.map(str::to_string).to_vec());
+                let few = Some(vec!["d".to_string()]);
+                assert_eq!(lists(&expected), [texts(["a", "b"]), None, few]);
+            }
+            assert_eq!(&merged.evaluate(EmitTo::All).unwrap(), &expected);
+            assert_eq!(&of_rows.evaluate(EmitTo::All).unwrap(), &expected);
+        }
+    }
+
+    #[test]
+    fn size_follows_the_rows() {
+        let mut groups = groups(2);
+        let empty = groups.size();
+        groups.update_batch(&arguments(), &GROUPS, None, 3).unwrap();
+        assert!(groups.size() >= empty + 3 * 10, "{}", groups.size());
     }
 }

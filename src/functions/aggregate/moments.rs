@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float64Array};
 use arrow::buffer::NullBuffer;
-use arrow::compute::prep_null_mask_filter;
 use arrow::datatypes::{DataType, Field, FieldRef, Float64Type};
 use datafusion::common::types::{NativeType, logical_float64};
 use datafusion::common::{ScalarValue, internal_err};
@@ -19,6 +18,7 @@ use datafusion::logical_expr::{
     TypeSignatureClass, Volatility,
 };
 
+use super::args::passed;
 use super::counts::Counts;
 use super::distinct::DistinctAccumulator;
 
@@ -166,9 +166,7 @@ fn for_each_row<M: Moments>(
     let x = values[0].as_primitive::<Float64Type>();
     let y = (M::ARGUMENTS > 1).then(|| values[1].as_primitive::<Float64Type>());
     let nulls = NullBuffer::union(x.nulls(), y.and_then(Array::nulls));
-    // A filter that is NULL drops the row.
-    let passed =
-        filter.map(|filter| NullBuffer::new(prep_null_mask_filter(filter).values().clone()));
+    let passed = filter.map(passed);
     let valid = NullBuffer::union(nulls.as_ref(), passed.as_ref());
     let second = |at: usize| y.map_or(0.0, |y| y.value(at));
     match valid.filter(|valid| valid.null_count() > 0) {

@@ -1,9 +1,13 @@
 //! Calls that mean another function than the one of that name.
 
+use std::sync::Arc;
+
 use arrow::datatypes::DataType;
 use datafusion::error::Result;
-use datafusion::logical_expr::Expr;
-use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawAggregateExpr};
+use datafusion::logical_expr::planner::{
+    ExprPlanner, PlannerResult, RawAggregateExpr, RawWindowExpr,
+};
+use datafusion::logical_expr::{AggregateUDF, Expr, WindowFunctionDefinition};
 
 use super::counted::percentiles_udaf;
 use super::ranked::{max_n_udaf, min_n_udaf};
@@ -18,16 +22,29 @@ impl ExprPlanner for Overloads {
         &self,
         mut call: RawAggregateExpr,
     ) -> Result<PlannerResult<RawAggregateExpr>> {
-        let several = match (call.func.name(), call.args.as_slice()) {
-            ("max", [_, _]) => Some(max_n_udaf()),
-            ("min", [_, _]) => Some(min_n_udaf()),
-            ("percentile_cont", [_, parts]) if is_list(parts) => Some(percentiles_udaf()),
-            _ => None,
-        };
-        if let Some(several) = several {
-            call.func = several;
+        if let Some(meant) = meant(&call.func, &call.args) {
+            call.func = meant;
         }
         Ok(PlannerResult::Original(call))
+    }
+
+    fn plan_window(&self, mut call: RawWindowExpr) -> Result<PlannerResult<RawWindowExpr>> {
+        if let WindowFunctionDefinition::AggregateUDF(function) = &call.func_def
+            && let Some(meant) = meant(function, &call.args)
+        {
+            call.func_def = WindowFunctionDefinition::AggregateUDF(meant);
+        }
+        Ok(PlannerResult::Original(call))
+    }
+}
+
+/// The function that a call means, if it is another one.
+fn meant(function: &AggregateUDF, args: &[Expr]) -> Option<Arc<AggregateUDF>> {
+    match (function.name(), args) {
+        ("max", [_, _]) => Some(max_n_udaf()),
+        ("min", [_, _]) => Some(min_n_udaf()),
+        ("percentile_cont", [_, parts]) if is_list(parts) => Some(percentiles_udaf()),
+        _ => None,
     }
 }
 
