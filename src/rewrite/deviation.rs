@@ -33,10 +33,11 @@ pub(super) fn branch(rewrite: &Rewrite<'_>, share: &DeviationShare) -> Result<Br
     exprs.push(column(&middle));
     let middles = projected(middles, exprs)?;
 
-    let on = keys.iter().cloned().zip(group_keys.iter().map(column)).collect();
+    // The left side is the one to build a table of.
+    let on = group_keys.iter().map(column).zip(keys.iter().cloned()).collect();
     let join = Join::try_new(
-        Arc::new(rows),
         Arc::new(middles),
+        Arc::new(rows),
         on,
         None,
         JoinType::Inner,
