@@ -111,8 +111,12 @@ struct DeviationShare {
 }
 
 impl QuantileShare {
-    fn is_discrete(&self) -> bool {
-        self.wanted.iter().any(|(_, quantile)| matches!(quantile, Quantile::Discrete(_)))
+    /// Whether accumulators keep the values as they are, and nothing besides.
+    fn is_compact(&self) -> bool {
+        self.wanted.iter().all(|(wanted, quantile)| match quantile {
+            Quantile::Median | Quantile::Fraction(_) => true,
+            Quantile::Discrete(_) => !self.distinct && wanted.data_type.is_primitive(),
+        })
     }
 }
 
@@ -190,7 +194,7 @@ impl Shares {
         &mut self.distinct[place]
     }
 
-    /// What DataFusion's accumulators keep of a row, in bytes.
+    /// What accumulators keep of a row, in bytes.
     fn collected_bytes_a_row(&self) -> usize {
         let of = |share: &QuantileShare| {
             // They grow by doubling, are copied when parts of a group meet, and sets hold more.
@@ -284,11 +288,10 @@ impl<'a> Rewrite<'a> {
         self.renamed(self.together(branches)?.plan)
     }
 
-    /// The quantiles and plain aggregates, from values in memory if they fit and DataFusion keeps
-    /// them.
+    /// The quantiles and plain aggregates, from values in memory if they fit.
     fn quantiles(&self, shares: &Shares) -> Result<Branch> {
         let bounded = self.bounded_quantiles(shares)?;
-        if shares.quantiles.iter().any(QuantileShare::is_discrete) {
+        if !shares.quantiles.iter().all(QuantileShare::is_compact) {
             return Ok(bounded);
         }
         let input = self.aggregate.input.as_ref().clone();

@@ -4,7 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use arrow::array::{ArrayRef, AsArray, BooleanArray};
 use arrow::datatypes::{DataType, FieldRef, Int64Type};
-use datafusion::common::{ScalarValue, internal_err};
+use datafusion::common::{ScalarValue, not_impl_err};
 use datafusion::error::Result;
 use datafusion::functions_aggregate::count::count_udaf;
 use datafusion::logical_expr::expr::AggregateFunction;
@@ -68,7 +68,7 @@ impl AggregateUDFImpl for CountIf {
 
     fn accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
         if args.is_distinct {
-            return internal_err!("count_if of distinct values is planned as count");
+            return not_impl_err!("count_if takes no DISTINCT as a window; use bool_or");
         }
         Ok(Box::new(CountIfAccumulator::default()))
     }

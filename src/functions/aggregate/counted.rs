@@ -18,7 +18,8 @@ use datafusion::logical_expr::function::{
 };
 use datafusion::logical_expr::utils::AggregateOrderSensitivity;
 use datafusion::logical_expr::{
-    Accumulator, AggregateUDF, AggregateUDFImpl, Expr, Signature, Volatility, cast, lit, when,
+    Accumulator, AggregateUDF, AggregateUDFImpl, Expr, GroupsAccumulator, Signature, Volatility,
+    cast, lit, when,
 };
 
 use super::args::{fractions, how_many, list_of, literal, plain_type};
@@ -26,6 +27,7 @@ use super::counts::Counts;
 use super::numbers::entropy_of_counts_udaf;
 use super::ranked::{all_values_udaf, arg_max_udaf, histogram_of_counts_udaf};
 use super::result::{Fraction, Made, Positions, map_type};
+use super::values;
 
 /// What is made of the counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -163,6 +165,28 @@ impl CountedFunction {
         })
     }
 
+    /// The accumulator that counts values.
+    fn counting(&self, args: &AccumulatorArgs<'_>) -> Result<CountsAccumulator> {
+        let value: FieldRef =
+            Arc::new(Field::new("", args.expr_fields[0].data_type().clone(), true));
+        let counts = Counts::of_fields(&[value])?.distinct(args.is_distinct);
+        let result = args.return_type().clone();
+        Ok(CountsAccumulator::new(counts, vec![0], self.made(args)?, result))
+    }
+
+    /// The only position that is wanted of all values.
+    fn only_position(&self, args: &AccumulatorArgs<'_>) -> Option<Fraction> {
+        if self.kind != Kind::Discrete || args.is_distinct {
+            return None;
+        }
+        match self.made(args) {
+            Ok(Made::Quantiles(positions)) if !positions.list => {
+                positions.fractions.first().copied()
+            }
+            _ => None,
+        }
+    }
+
     fn usage(&self) -> &'static str {
         match self.kind {
             Kind::MostFrequent => "(x, k) with an integer k",
@@ -225,12 +249,35 @@ impl AggregateUDFImpl for CountedFunction {
     }
 
     fn accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
-        let value: FieldRef =
-            Arc::new(Field::new("", args.expr_fields[0].data_type().clone(), true));
-        let counts = Counts::of_fields(&[value])?.distinct(args.is_distinct);
-        let made = self.made(&args)?;
-        let result = args.return_type().clone();
-        Ok(Box::new(CountsAccumulator::new(counts, vec![0], made, result)))
+        let data_type = args.expr_fields[0].data_type();
+        let kept = self.only_position(&args);
+        match kept.and_then(|fraction| values::accumulator(data_type, fraction)) {
+            Some(accumulator) => Ok(accumulator),
+            None => Ok(Box::new(self.counting(&args)?)),
+        }
+    }
+
+    fn create_sliding_accumulator(
+        &self,
+        args: AccumulatorArgs<'_>,
+    ) -> Result<Box<dyn Accumulator>> {
+        Ok(Box::new(self.counting(&args)?))
+    }
+
+    fn groups_accumulator_supported(&self, args: AccumulatorArgs<'_>) -> bool {
+        self.create_groups_accumulator(args).is_ok()
+    }
+
+    fn create_groups_accumulator(
+        &self,
+        args: AccumulatorArgs<'_>,
+    ) -> Result<Box<dyn GroupsAccumulator>> {
+        let data_type = args.expr_fields[0].data_type();
+        let kept = self.only_position(&args);
+        match kept.and_then(|fraction| values::groups_accumulator(data_type, fraction)) {
+            Some(accumulator) => Ok(accumulator),
+            None => internal_err!("{} has no accumulator for groups", self.name),
+        }
     }
 
     fn simplify(&self) -> Option<AggregateFunctionSimplification> {

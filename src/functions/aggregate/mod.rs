@@ -2,7 +2,8 @@
 //!
 //! - `numbers`: those that keep a few floats for a group, by the traits of `moments`
 //! - `ranked`: those that keep the first rows of a group in some order, by `best`
-//! - `counted`: those that need to know how often each value is there, by `counts` and `result`
+//! - `counted`: those that need to know how often each value is there, by `counts` and `result`, or
+//!   `values` for one quantile of numbers
 //! - `distinct`: DISTINCT for the first kind
 //! - `alone`: those that are another way to write what DataFusion has
 //! - `args`: types of arguments, and literals
@@ -22,6 +23,7 @@ mod numbers;
 mod planner;
 mod ranked;
 mod result;
+mod values;
 
 use std::sync::Arc;
 

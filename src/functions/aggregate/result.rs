@@ -185,7 +185,7 @@ impl Fraction {
     }
 
     /// The place of the first value that has at least this part of all at or before it.
-    fn discrete(self, total: u64) -> u64 {
+    pub(super) fn discrete(self, total: u64) -> u64 {
         let all = total as f64;
         let from_begin = (all - (all - self.part * all).floor()).max(1.0) as u64 - 1;
         let place = from_begin.min(total - 1);
