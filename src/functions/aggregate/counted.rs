@@ -23,6 +23,7 @@ use datafusion::logical_expr::{
 };
 
 use super::args::{fractions, how_many, list_of, literal, plain_type};
+use super::bins;
 use super::counts::Counts;
 use super::numbers::entropy_of_counts_udaf;
 use super::ranked::{all_values_udaf, arg_max_udaf, histogram_of_counts_udaf};
@@ -35,6 +36,8 @@ enum Kind {
     Mode,
     MostFrequent,
     Histogram,
+    /// How many values are in each of some bins.
+    Bins,
     Set,
     Entropy,
     /// The values at one position, or at several.
@@ -74,12 +77,20 @@ static FUNCTIONS: LazyLock<Vec<Arc<AggregateUDF>>> = LazyLock::new(|| {
     ]
 });
 
+static BINS: LazyLock<Arc<AggregateUDF>> =
+    LazyLock::new(|| udaf("histogram_bins", &[], Kind::Bins));
+
 static PERCENTILES: LazyLock<Arc<AggregateUDF>> =
     LazyLock::new(|| udaf("percentiles_cont", &[], Kind::Continuous));
 
 /// All of this file.
 pub(super) fn functions() -> Vec<Arc<AggregateUDF>> {
-    FUNCTIONS.iter().chain([&*PERCENTILES]).map(Arc::clone).collect()
+    FUNCTIONS.iter().chain([&*PERCENTILES, &*BINS]).map(Arc::clone).collect()
+}
+
+/// `histogram_bins(x, list)`: how many values are in each bin.
+pub(super) fn bins_udaf() -> Arc<AggregateUDF> {
+    Arc::clone(&BINS)
 }
 
 /// `percentiles_cont(x, list)`: the interpolated percentiles of several fractions.
@@ -91,7 +102,7 @@ pub(super) fn percentiles_udaf() -> Arc<AggregateUDF> {
 pub(crate) fn is_of_counts(function: &AggregateUDF) -> bool {
     kind(function).is_some_and(|kind| match kind {
         Kind::Mode | Kind::MostFrequent | Kind::Histogram | Kind::Set | Kind::Entropy => true,
-        Kind::Discrete | Kind::Continuous | Kind::Deviation => false,
+        Kind::Bins | Kind::Discrete | Kind::Continuous | Kind::Deviation => false,
     })
 }
 
@@ -153,6 +164,7 @@ impl CountedFunction {
             Kind::Mode => Made::Mode,
             Kind::MostFrequent => Made::MostFrequent(how_many(self.name, second())?),
             Kind::Histogram => Made::Histogram,
+            Kind::Bins => Made::Bins(bins::ends(second().as_ref())?),
             Kind::Set => Made::Values,
             Kind::Entropy => Made::Entropy,
             Kind::Deviation => Made::Deviation,
@@ -192,6 +204,7 @@ impl CountedFunction {
             Kind::MostFrequent => "(x, k) with an integer k",
             Kind::Discrete => "(x, fraction) or (x, [fraction, …])",
             Kind::Continuous => "(x, [fraction, …]) with numbers x",
+            Kind::Bins => "(x, [end, …]) with numbers x",
             Kind::Deviation => "(x) with numbers x",
             Kind::Mode | Kind::Histogram | Kind::Set | Kind::Entropy => "(x)",
         }
@@ -212,6 +225,12 @@ impl AggregateUDFImpl for CountedFunction {
     }
 
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+        if let (Kind::Bins, [x, ends]) = (self.kind, types)
+            && let Some(value) = bins::value_type(&plain_type(x))
+            && ends.is_nested()
+        {
+            return Ok(vec![value.clone(), list_of(value)]);
+        }
         let is_number = |x: &DataType| x.is_numeric() || x.is_null();
         let fractions = |parts: &DataType| match parts {
             DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(_, _) => {
@@ -239,7 +258,7 @@ impl AggregateUDFImpl for CountedFunction {
             Kind::Mode | Kind::Deviation => value,
             Kind::Discrete if !types[1].is_nested() => value,
             Kind::MostFrequent | Kind::Set | Kind::Discrete | Kind::Continuous => list_of(value),
-            Kind::Histogram => map_type(&value),
+            Kind::Histogram | Kind::Bins => map_type(&value),
             Kind::Entropy => DataType::Float64,
         })
     }
@@ -284,6 +303,7 @@ impl AggregateUDFImpl for CountedFunction {
         let single = match self.kind {
             Kind::Discrete => None,
             Kind::Continuous => Some(percentile_cont_udaf()),
+            Kind::Bins => return Some(Box::new(|function, _| bins::as_counts(&function))),
             _ => return None,
         };
         Some(Box::new(move |function, _| one_by_one(function, single.clone())))

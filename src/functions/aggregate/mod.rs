@@ -3,7 +3,7 @@
 //! - `numbers`: those that keep a few floats for a group, by the traits of `moments`
 //! - `ranked`: those that keep the first rows of a group in some order, by `best`
 //! - `counted`: those that need to know how often each value is there, by `counts` and `result`, or
-//!   `values` for one quantile of numbers
+//!   `values` for one quantile of numbers, or `bins` for a histogram of bins
 //! - `distinct`: DISTINCT for the first kind
 //! - `alone`: those that are another way to write what DataFusion has
 //! - `args`: types of arguments, and literals
@@ -15,6 +15,7 @@
 mod alone;
 mod args;
 mod best;
+mod bins;
 mod counted;
 mod counts;
 mod distinct;

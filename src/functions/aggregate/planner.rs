@@ -9,11 +9,12 @@ use datafusion::logical_expr::planner::{
 };
 use datafusion::logical_expr::{AggregateUDF, Expr, WindowFunctionDefinition};
 
-use super::counted::percentiles_udaf;
+use super::counted::{bins_udaf, percentiles_udaf};
 use super::ranked::{max_n_udaf, min_n_udaf};
 
-/// Plans `max(x, n)` and `min(x, n)` as lists of the largest and smallest values, and
-/// `percentile_cont` of a list of fractions as a list of percentiles.
+/// Plans `max(x, n)` and `min(x, n)` as lists of the largest and smallest values,
+/// `histogram(x, bins)` as numbers of values in bins, and `percentile_cont` of a list of fractions as
+/// a list of percentiles.
 #[derive(Debug)]
 pub(crate) struct Overloads;
 
@@ -43,6 +44,7 @@ fn meant(function: &AggregateUDF, args: &[Expr]) -> Option<Arc<AggregateUDF>> {
     match (function.name(), args) {
         ("max", [_, _]) => Some(max_n_udaf()),
         ("min", [_, _]) => Some(min_n_udaf()),
+        ("histogram", [_, _]) => Some(bins_udaf()),
         ("percentile_cont", [_, parts]) if is_list(parts) => Some(percentiles_udaf()),
         _ => None,
     }

@@ -10,6 +10,7 @@ use arrow::datatypes::{DataType, Field, FieldRef, Fields, Float64Type};
 use datafusion::common::{ScalarValue, exec_err, internal_err};
 use datafusion::error::Result;
 
+use super::bins;
 use super::counts::{Counts, list_of_all};
 
 /// DataFusion cuts the weight of the upper of two values to this fraction, so its percentiles do.
@@ -24,6 +25,8 @@ pub(super) enum Made {
     MostFrequent(usize),
     /// The values in order with their numbers.
     Histogram,
+    /// How many values are in bins that end with these.
+    Bins(Vec<ScalarValue>),
     /// The values in order.
     Values,
     /// The entropy in bits.
@@ -63,6 +66,7 @@ impl Made {
                 let (mut columns, numbers) = counts.sorted()?;
                 map(columns.swap_remove(0), numbers)
             }
+            Made::Bins(ends) => bins::of_counts(counts, ends),
             Made::Values => values(counts, counts.sorted_rows().into_iter().map(|(row, _)| row)),
             Made::Entropy => internal_err!("of an entropy, all counts matter"),
             Made::Quantiles(positions) => positions.of(counts),
