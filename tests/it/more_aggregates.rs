@@ -4,7 +4,7 @@
 use arrow::record_batch::RecordBatch;
 use brimful::{Knobs, Session, SessionOptions};
 
-use crate::support::{Place, row_cells};
+use crate::support::{Place, row_cells, run_all};
 
 /// Of an integer `x`, a float `y`, a text `s` and a boolean `b`.
 const AGGREGATES: [&str; 30] = [
@@ -82,7 +82,7 @@ async fn make_table(session: &Session, rows: usize) {
                 value % 3 = 0 AS b
             FROM generate_series(1, {rows}))"
     );
-    session.execute(&sql).await.unwrap();
+    run_all(session, &sql).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -122,7 +122,6 @@ async fn plans_accumulators_and_windows_agree() {
             );
             assert_near(&whole, &rows(&session, &whole).await, &rows(&session, &set).await);
         }
-        session.close().await.unwrap();
     }
 }
 
