@@ -3,7 +3,7 @@
 //! SQL finds them by name; the library's dataframe calls them through [`call`]. Each file holds
 //! the functions of one kind and lists them in `functions()`.
 
-mod aggregate;
+pub(crate) mod aggregate;
 mod alias;
 mod date;
 mod define;

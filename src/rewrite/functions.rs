@@ -1,4 +1,4 @@
-//! What is known of DataFusion's aggregate functions.
+//! What is known of the aggregate functions of DataFusion, and of ours.
 
 use std::sync::Arc;
 
@@ -21,6 +21,8 @@ use datafusion::functions_aggregate::sum::sum_udaf;
 use datafusion::functions_aggregate::variance::{var_pop_udaf, var_samp_udaf};
 use datafusion::logical_expr::expr::{AggregateFunction, AggregateFunctionParams};
 use datafusion::logical_expr::{AggregateUDF, Expr, ExprSchemable, cast, when};
+
+use crate::functions::aggregate::{self as ours, Fraction};
 
 type Function = fn() -> Arc<AggregateUDF>;
 
@@ -74,7 +76,12 @@ fn is_one_of(function: &AggregateUDF, known: &[Function]) -> bool {
 /// floats.
 pub(super) fn is_repeatable(function: &AggregateFunction) -> bool {
     let quantiles: [Function; 2] = [median_udaf, percentile_cont_udaf];
-    is_one_of(&function.func, &SMALL) || is_one_of(&function.func, &quantiles)
+    let function = &function.func;
+    is_one_of(function, &SMALL)
+        || is_one_of(function, &quantiles)
+        || ours::is_small(function)
+        || ours::is_of_counts(function)
+        || ours::is_deviation(function)
 }
 
 /// Whether the result of a repeatable aggregate may be rounded in another way the next time.
@@ -98,6 +105,10 @@ pub(super) enum Kind {
     Plain,
     /// From the distinct values of these expressions.
     Distinct(Vec<Expr>),
+    /// From the distinct values of this expression, and how often each is there.
+    Counted(Expr),
+    /// From the distances of the values of this expression from their median.
+    Deviation(Expr),
     /// From one or two of the values of this expression, by their positions.
     Quantile(Expr, Quantile),
 }
@@ -108,6 +119,8 @@ pub(super) enum Quantile {
     Median,
     /// A percentile of this fraction, between 0 and 1.
     Fraction(f64),
+    /// The first value that has so many at or before it.
+    Discrete(Fraction),
 }
 
 impl Wanted {
@@ -123,15 +136,32 @@ impl Wanted {
         }
         if let Some(quantile) = self.quantile() {
             let value = &params.args[0];
-            let numeric = value.get_type(schema)?.is_numeric();
-            return Ok(if numeric {
+            let data_type = value.get_type(schema)?;
+            let possible = match quantile {
+                Quantile::Discrete(_) => can_group(&data_type),
+                Quantile::Median | Quantile::Fraction(_) => data_type.is_numeric(),
+            };
+            return Ok(if possible {
                 Kind::Quantile(filtered(value, params, schema)?, quantile)
             } else {
                 Kind::Plain
             });
         }
+        if ours::is_deviation(&self.function.func) {
+            return Ok(Kind::Deviation(filtered(&params.args[0], params, schema)?));
+        }
+        if ours::is_of_counts(&self.function.func) {
+            let value = &params.args[0];
+            return Ok(if can_group(&value.get_type(schema)?) {
+                Kind::Counted(filtered(value, params, schema)?)
+            } else {
+                Kind::Plain
+            });
+        }
         let literal = params.args.iter().all(|arg| matches!(arg, Expr::Literal(..)));
-        if !params.distinct || literal || !self.is_one_of(&OF_DISTINCT) {
+        let function = &self.function.func;
+        let of_distinct = self.is_one_of(&OF_DISTINCT) || ours::is_of_distinct(function);
+        if !params.distinct || literal || !of_distinct {
             return Ok(Kind::Plain);
         }
         let mut values = Vec::with_capacity(params.args.len());
@@ -156,6 +186,9 @@ impl Wanted {
         if self.is_one_of(&[median_udaf]) {
             return Some(Quantile::Median);
         }
+        if let Some(fraction) = ours::position(&self.function) {
+            return Some(Quantile::Discrete(fraction));
+        }
         if !self.is_one_of(&[percentile_cont_udaf]) {
             return None;
         }
@@ -177,7 +210,7 @@ impl Wanted {
         if self.is_one_of(&IDEMPOTENT) {
             self.function.params.distinct = false;
         }
-        if self.is_one_of(&SMALL) {
+        if self.is_one_of(&SMALL) || ours::is_small(&self.function.func) {
             self.function.params.order_by.clear();
         }
     }
@@ -185,7 +218,8 @@ impl Wanted {
     /// Whether the aggregate keeps a few bytes for a group.
     pub(super) fn is_small(&self) -> bool {
         let params = &self.function.params;
-        self.is_one_of(&SMALL) && !params.distinct && params.null_treatment.is_none()
+        let small = self.is_one_of(&SMALL) || ours::is_small(&self.function.func);
+        small && !params.distinct && params.null_treatment.is_none()
     }
 
     /// Whether plans can merge what the aggregate made of parts of a group; see

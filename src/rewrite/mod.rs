@@ -5,12 +5,14 @@
 //! - `functions`: what is known of DataFusion's aggregate functions
 //! - `branch`: the input of a branch, and the aggregates that ride on a pass made for others
 //! - `distinct`: aggregates of distinct values
+//! - `deviation`: medians of distances from the median
 //! - `quantile`: medians and percentiles
 //! - `repeatable`: whether a plan gives the same rows each time
 //!
 //! docs/spilling.md draws the plans.
 
 mod branch;
+mod deviation;
 mod distinct;
 mod functions;
 mod quantile;
@@ -82,6 +84,7 @@ impl OptimizerRule for BoundedAggregates {
 struct Shares {
     distinct: Vec<DistinctShare>,
     quantiles: Vec<QuantileShare>,
+    deviations: Vec<DeviationShare>,
     plain: Vec<Wanted>,
 }
 
@@ -89,6 +92,8 @@ struct Shares {
 struct DistinctShare {
     values: Vec<Expr>,
     wanted: Vec<Wanted>,
+    /// Those that need to know how often the values are there, too.
+    counted: Vec<Wanted>,
 }
 
 /// Quantiles of the same values.
@@ -96,6 +101,23 @@ struct QuantileShare {
     value: Expr,
     distinct: bool,
     wanted: Vec<(Wanted, Quantile)>,
+}
+
+/// The same aggregate of the distances from the median, as often as it is wanted.
+struct DeviationShare {
+    value: Expr,
+    distinct: bool,
+    wanted: Vec<Wanted>,
+}
+
+impl QuantileShare {
+    /// Whether accumulators keep the values as they are, and nothing besides.
+    fn is_compact(&self) -> bool {
+        self.wanted.iter().all(|(wanted, quantile)| match quantile {
+            Quantile::Median | Quantile::Fraction(_) => true,
+            Quantile::Discrete(_) => !self.distinct && wanted.data_type.is_primitive(),
+        })
+    }
 }
 
 impl Shares {
@@ -120,19 +142,15 @@ impl Shares {
             shares.add(Wanted { index, function, data_type }, aggregate)?;
         }
         let several = shares.passes() > 1;
-        let wanted = !shares.distinct.is_empty() || !shares.quantiles.is_empty();
+        let wanted = !shares.is_plain();
         let possible = !several || repeatable::is_repeatable(aggregate)?;
         Ok((wanted && possible).then_some(shares))
     }
 
     fn add(&mut self, mut wanted: Wanted, aggregate: &Aggregate) -> Result<()> {
         match wanted.kind(aggregate.input.schema())? {
-            Kind::Distinct(values) => {
-                match self.distinct.iter_mut().find(|share| share.values == values) {
-                    Some(share) => share.wanted.push(wanted),
-                    None => self.distinct.push(DistinctShare { values, wanted: vec![wanted] }),
-                }
-            }
+            Kind::Distinct(values) => self.distinct_share(values).wanted.push(wanted),
+            Kind::Counted(value) => self.distinct_share(vec![value]).counted.push(wanted),
             Kind::Quantile(value, quantile) => {
                 let distinct = wanted.function.params.distinct;
                 let same =
@@ -146,6 +164,19 @@ impl Shares {
                     }
                 }
             }
+            Kind::Deviation(value) => {
+                let distinct = wanted.function.params.distinct;
+                let same = |share: &&mut DeviationShare| {
+                    share.value == value && share.distinct == distinct
+                };
+                match self.deviations.iter_mut().find(same) {
+                    Some(share) => share.wanted.push(wanted),
+                    None => {
+                        let wanted = vec![wanted];
+                        self.deviations.push(DeviationShare { value, distinct, wanted });
+                    }
+                }
+            }
             Kind::Plain => {
                 wanted.forget_distinct();
                 self.plain.push(wanted);
@@ -154,7 +185,16 @@ impl Shares {
         Ok(())
     }
 
-    /// What DataFusion's accumulators keep of a row, in bytes.
+    fn distinct_share(&mut self, values: Vec<Expr>) -> &mut DistinctShare {
+        let place = self.distinct.iter().position(|share| share.values == values);
+        let place = place.unwrap_or_else(|| {
+            self.distinct.push(DistinctShare { values, wanted: Vec::new(), counted: Vec::new() });
+            self.distinct.len() - 1
+        });
+        &mut self.distinct[place]
+    }
+
+    /// What accumulators keep of a row, in bytes.
     fn collected_bytes_a_row(&self) -> usize {
         let of = |share: &QuantileShare| {
             // They grow by doubling, are copied when parts of a group meet, and sets hold more.
@@ -170,13 +210,20 @@ impl Shares {
     /// How often the input is read.
     fn passes(&self) -> usize {
         let plain = !self.plain.is_empty() && self.host().is_none();
-        self.distinct.len() + self.quantiles.len() + usize::from(plain)
+        let twice = 2 * self.deviations.len();
+        self.distinct.len() + self.quantiles.len() + twice + usize::from(plain)
+    }
+
+    /// Whether all aggregates are plain.
+    fn is_plain(&self) -> bool {
+        self.distinct.is_empty() && self.quantiles.is_empty() && self.deviations.is_empty()
     }
 
     /// The branch whose pass the plain aggregates share; `None` if they need one of their own.
     fn host(&self) -> Option<Host> {
         let all = |test: fn(&Wanted) -> bool| self.plain.iter().all(test);
-        if !all(Wanted::is_small) {
+        let alone = self.distinct.is_empty() && self.quantiles.is_empty();
+        if alone || !all(Wanted::is_small) {
             return None;
         }
         if !self.quantiles.is_empty() {
@@ -230,9 +277,12 @@ impl<'a> Rewrite<'a> {
                 _ => distinct::merged(self, share, &[])?,
             });
         }
+        for share in &shares.deviations {
+            branches.push(deviation::branch(self, share)?);
+        }
         if !shares.quantiles.is_empty() {
             branches.push(self.quantiles(shares)?);
-        } else if host.is_none() {
+        } else if host.is_none() && !shares.plain.is_empty() {
             branches.push(self.plain(self.aggregate.input.as_ref().clone(), &shares.plain)?);
         }
         self.renamed(self.together(branches)?.plan)
@@ -240,12 +290,22 @@ impl<'a> Rewrite<'a> {
 
     /// The quantiles and plain aggregates, from values in memory if they fit.
     fn quantiles(&self, shares: &Shares) -> Result<Branch> {
-        let input = || self.aggregate.input.as_ref().clone();
+        let bounded = self.bounded_quantiles(shares)?;
+        if !shares.quantiles.iter().all(QuantileShare::is_compact) {
+            return Ok(bounded);
+        }
+        let input = self.aggregate.input.as_ref().clone();
         let quantiles = shares.quantiles.iter().flat_map(|share| &share.wanted);
         let wanted = quantiles.map(|(wanted, _)| wanted).chain(&shares.plain);
-        let budgeted = WithinBudget::plan(input(), shares.collected_bytes_a_row());
+        let budgeted = WithinBudget::plan(input, shares.collected_bytes_a_row());
         let in_memory = self.plain(budgeted, wanted)?;
+        Ok(Branch {
+            plan: InMemoryFirst::plan(in_memory.plan, bounded.plan),
+            results: bounded.results,
+        })
+    }
 
+    fn bounded_quantiles(&self, shares: &Shares) -> Result<Branch> {
         let host = shares.host();
         let mut branches = Vec::with_capacity(shares.quantiles.len() + 1);
         for (place, share) in shares.quantiles.iter().enumerate() {
@@ -254,13 +314,10 @@ impl<'a> Rewrite<'a> {
             branches.push(quantile::branch(self, share, riders)?);
         }
         if host.is_none() && !shares.plain.is_empty() {
-            branches.push(self.plain(input(), &shares.plain)?);
+            let input = self.aggregate.input.as_ref().clone();
+            branches.push(self.plain(input, &shares.plain)?);
         }
-        let bounded = self.together(branches)?;
-        Ok(Branch {
-            plan: InMemoryFirst::plan(in_memory.plan, bounded.plan),
-            results: bounded.results,
-        })
+        self.together(branches)
     }
 
     /// The input of a branch, with the group keys.

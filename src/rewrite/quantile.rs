@@ -9,6 +9,7 @@ use std::sync::Arc;
 use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::error::Result;
+use datafusion::functions::core::expr_fn::greatest;
 use datafusion::functions::math::expr_fn::{ceil, floor};
 use datafusion::functions_aggregate::count::count_udaf;
 use datafusion::functions_aggregate::median::median_udaf;
@@ -19,6 +20,8 @@ use datafusion::logical_expr::{
     AggregateUDF, Expr, Filter, LogicalPlan, Window, WindowFrame, WindowFrameBound,
     WindowFrameUnits, WindowFunctionDefinition, cast, lit, when,
 };
+
+use crate::functions::aggregate::Fraction;
 
 use super::branch::{Above, Branch, Rider, is_whole_group, values_and_whole_groups};
 use super::functions::{Quantile, Wanted, called, pick};
@@ -78,6 +81,7 @@ pub(super) fn branch(
         match quantile {
             Quantile::Median => median(&names, name, wanted.index),
             Quantile::Fraction(fraction) => percentile(rewrite, &names, *fraction, wanted),
+            Quantile::Discrete(fraction) => discrete(&names, name, *fraction, wanted),
         }
     });
     let mut above = quantiles.collect::<Result<Vec<_>>>()?;
@@ -174,6 +178,10 @@ fn at(names: &Names, quantile: Quantile) -> Expr {
             let position = position(column(&names.total), fraction);
             [floor(position.clone()), ceil(position)].map(|end| cast(end, DataType::Int64))
         }
+        Quantile::Discrete(fraction) => {
+            let place = discrete_place(column(&names.total), fraction);
+            [place.clone(), place]
+        }
     };
     let begin = column(&names.begin).lt_eq(upper);
     begin.and(column(&names.end).gt(lower))
@@ -183,6 +191,23 @@ fn at(names: &Names, quantile: Quantile) -> Expr {
 /// between two.
 fn position(total: Expr, fraction: f64) -> Expr {
     lit(fraction) * cast(total - lit(1_i64), DataType::Float64)
+}
+
+/// Where the first value is that has a part of all at or before it, counted from 0.
+fn discrete_place(total: Expr, Fraction { part, descending }: Fraction) -> Expr {
+    let all = cast(total.clone(), DataType::Float64);
+    let after = cast(floor(all.clone() - lit(part) * all), DataType::Int64);
+    // The part may be 0, but not the number of values.
+    let before = greatest(vec![total.clone() - after - lit(1_i64), lit(0_i64)]);
+    if descending { total - lit(1_i64) - before } else { before }
+}
+
+/// The value at a place.
+fn discrete(names: &Names, name: String, fraction: Fraction, wanted: &Wanted) -> Result<Above> {
+    let here = at(names, Quantile::Discrete(fraction));
+    let value = when(here, column(&names.value)).end()?;
+    let aggregates = vec![pick(value, &wanted.data_type).alias(&name)];
+    Ok(Above { aggregates, result: column(name), index: wanted.index })
 }
 
 /// DataFusion's median, which knows the rounding of each type, of the one or two values.

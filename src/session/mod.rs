@@ -33,6 +33,7 @@ use datafusion::sql::parser::Statement;
 use crate::aggregate::SpillingAggregates;
 use crate::error::{Error, Result};
 use crate::frame::DataFrame;
+use crate::functions::aggregate::Overloads;
 use crate::join::SpillingJoins;
 use crate::memory::{Gauge, Governor};
 use crate::rewrite::BoundedAggregates;
@@ -132,6 +133,7 @@ impl Session {
         for operators in crate::functions::operators() {
             state.register_expr_planner(operators)?;
         }
+        state.register_expr_planner(Arc::new(Overloads))?;
         state.register_file_format(Arc::new(CsvFormatFactory::csv()), true)?;
         state.register_file_format(Arc::new(CsvFormatFactory::tsv()), true)?;
 

@@ -20,6 +20,7 @@ mod generate;
 mod joins;
 mod library;
 mod limits;
+mod more_aggregates;
 mod nasty_csv;
 mod real_data;
 mod shared;
