@@ -8,7 +8,9 @@ use arrow::array::{
     ArrayRef, Date32Array, Decimal128Array, Float64Array, Int64Array, RecordBatch, StringArray,
     TimestampMillisecondArray, UInt64Array,
 };
-use brimful::{AsofOptions, AsofStrategy, DataFrame, ErrorKind, Knobs, Session, Tolerance, col};
+use brimful::{
+    AsofOptions, AsofStrategy, DataFrame, ErrorKind, Knobs, Session, SessionOptions, Tolerance, col,
+};
 
 use crate::support::{Place, Random, Setup, rows_and_spill, sorted_rows};
 
@@ -139,7 +141,7 @@ async fn random_sides_against_plain_loops() {
 }
 
 fn session() -> Session {
-    Setup::reference().session(&Place::new())
+    Session::new(SessionOptions::new().threads(2)).unwrap()
 }
 
 /// A join whose times are in other columns, as rows of the left number and the right one.

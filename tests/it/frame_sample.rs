@@ -6,11 +6,15 @@ use std::collections::HashSet;
 
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
-use brimful::{DataFrame, ErrorKind, Knobs, Session, col};
+use brimful::{DataFrame, ErrorKind, Knobs, Session, SessionOptions, col};
 
 use crate::support::{Place, Setup, rows};
 
 const ROWS: i64 = 20_000;
+
+fn session() -> Session {
+    Session::new(SessionOptions::new().threads(3)).unwrap()
+}
 
 async fn numbers(session: &Session) -> DataFrame {
     let sql = format!("SELECT value AS i, value % 4 AS g FROM generate_series(1, {ROWS})");
@@ -75,7 +79,7 @@ async fn fractions_with_and_without_a_seed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rows_that_are_alike_are_drawn_one_by_one() {
-    let session = Setup::reference().session(&Place::new());
+    let session = session();
     let sql = format!("SELECT 1 AS i FROM generate_series(1, {ROWS})");
     let frame = session.sql(&sql).await.unwrap();
     let sample = frame.sample_fraction(0.25, Some(3)).unwrap().count().await.unwrap();
@@ -106,7 +110,7 @@ async fn numbers_of_rows_are_exact() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn strata_have_fractions_of_their_own() {
-    let session = Setup::reference().session(&Place::new());
+    let session = session();
     for seed in [None, Some(2)] {
         let frame = numbers(&session).await;
         let sample = frame.sample_by("G", [(0_i64, 1.0), (1, 0.0), (2, 0.5)], seed).unwrap();
@@ -144,7 +148,7 @@ async fn splits_share_out_all_rows() {
         assert_eq!(all, (1..=ROWS).collect::<Vec<_>>());
         assert_eq!(*first.get_or_insert(parts.clone()), parts);
     }
-    let session = Setup::reference().session(&place);
+    let session = session();
     let splits = numbers(&session).await.random_split(&[1.0; 3], None).unwrap();
     let mut all = Vec::new();
     for split in splits {
@@ -156,7 +160,7 @@ async fn splits_share_out_all_rows() {
 
 #[tokio::test]
 async fn wrong_amounts() {
-    let session = Setup::reference().session(&Place::new());
+    let session = session();
     let frame = numbers(&session).await;
     let kind = |result: brimful::Result<DataFrame>| result.unwrap_err().kind();
     for fraction in [-0.1, 1.1, f64::NAN] {
@@ -174,7 +178,7 @@ async fn wrong_amounts() {
 /// Samples of SQL are the same plans; a sample of a query is one of its tables, before WHERE.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn samples_in_sql() {
-    let session = Setup::new(3, 512, Knobs::default()).session(&Place::new());
+    let session = session();
     session.register("r", numbers(&session).await).unwrap();
     let count = |sql: &'static str| {
         let session = session.clone();
