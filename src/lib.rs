@@ -10,6 +10,7 @@
 //!   a plan in memory first, then one that spills
 //! - `scan`: files → record batches
 //! - [`functions`]: scalar and aggregate functions beyond DataFusion's
+//! - `relations`: ASOF joins, pivots and samples, which DataFusion has no operators for
 //! - `table`: tables of rows that are kept, in memory and on disk
 //! - `share`: equal parts of a query, run once
 //! - `join`, `aggregate`, `sort`, `window`: operators for rows of any number, on `exchange`, which
@@ -44,6 +45,7 @@ mod join;
 mod kernel;
 mod memory;
 pub mod output;
+mod relations;
 mod rewrite;
 mod scan;
 pub mod session;
@@ -55,12 +57,14 @@ mod table;
 mod window;
 mod write;
 
+pub use datafusion::common::ScalarValue;
 pub use datafusion::functions_aggregate::expr_fn as aggregates;
 pub use datafusion::logical_expr::{Expr, SortExpr, lit};
 
 pub use error::{Error, ErrorKind, Result};
-pub use frame::{DataFrame, GroupBy, Join, col};
+pub use frame::{AsofOptions, DataFrame, GroupBy, Join, col};
 pub use memory::CountingAllocator;
+pub use relations::asof::{AsofStrategy, Tolerance};
 pub use scan::csv::CsvOptions;
 #[doc(hidden)]
 pub use session::Knobs;

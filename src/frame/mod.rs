@@ -1,5 +1,9 @@
 //! The embedded dataframe: lazy, chainable, the same plan as SQL.
 
+mod asof;
+mod pivot;
+mod sample;
+
 use std::sync::Arc;
 
 use arrow::array::AsArray;
@@ -21,6 +25,8 @@ use crate::exchange::{compacted, logical_bytes};
 use crate::output::{Format, OutputFile, Style};
 use crate::session::{ByteSize, QueryMetrics, QueryStream, Session};
 use crate::table::{StoredTable, check_names, in_order};
+
+pub use asof::AsofOptions;
 
 /// A query that has not run yet: columns and how to get them.
 ///

@@ -150,6 +150,7 @@ impl Session {
         ));
         state.register_catalog_list(catalogs);
         let context = SessionContext::new_with_state(state);
+        context.register_relation_planner(Arc::new(sql::relations::Relations))?;
         files.attach(context.state_weak_ref());
         Ok(Session {
             inner: Arc::new(Inner {

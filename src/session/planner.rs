@@ -13,6 +13,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
 
 use crate::attempt::Attempts;
+use crate::relations::AsofPlanner;
 use crate::share::{Parts, with_shared_parts};
 
 /// Refuses changes of a table that DataFusion 55 would make to other rows: of the input of a DELETE or
@@ -51,6 +52,7 @@ impl QueryPlanner for Planner {
         session: &dyn Session,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let planner = DefaultPhysicalPlanner::with_extension_planners(vec![
+            Arc::new(AsofPlanner),
             Arc::new(Attempts),
             Arc::new(Parts::default()),
         ]);

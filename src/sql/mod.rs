@@ -3,11 +3,15 @@
 mod catalog;
 mod copy;
 pub(crate) mod names;
+pub(crate) mod relations;
 mod settings;
 mod variables;
 
+use datafusion::error::DataFusionError;
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::parser::ParserError;
+use datafusion::sql::sqlparser::tokenizer::Tokenizer;
 
 use crate::error::Result;
 
@@ -23,8 +27,11 @@ const RECURSION_LIMIT: usize = 200;
 /// # Errors
 /// `Query` with the position of the first syntax error; then no statement is run.
 pub(crate) fn parse(sql: &str) -> Result<Vec<Statement>> {
-    let statements = DFParserBuilder::new(sql)
-        .with_dialect(&GenericDialect {})
+    let dialect = GenericDialect {};
+    let tokens = Tokenizer::new(&dialect, sql).tokenize_with_location();
+    let tokens = tokens.map_err(|err| DataFusionError::from(ParserError::from(err)))?;
+    let statements = DFParserBuilder::new(relations::rewritten(tokens)?)
+        .with_dialect(&dialect)
         .with_recursion_limit(RECURSION_LIMIT)
         .build()?
         .parse_statements()?;

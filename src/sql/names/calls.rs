@@ -17,19 +17,25 @@ use crate::scan::TableCall;
 /// # Errors
 /// `Query` or `Config` with a position for wrong arguments and misspelt functions.
 pub(super) fn replace(state: &SessionState, statement: &mut Statement) -> Result<()> {
-    let mut calls = Calls { state };
-    let flow = match statement {
-        Statement::Statement(sql) => sql.visit(&mut calls),
-        Statement::Explain(explain) => return replace(state, &mut explain.statement),
+    match visit_queries(statement, &mut Calls { state }) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(error) => Err(error),
+    }
+}
+
+/// Visits what a statement queries.
+pub(crate) fn visit_queries<V: VisitorMut>(
+    statement: &mut Statement,
+    visitor: &mut V,
+) -> ControlFlow<V::Break> {
+    match statement {
+        Statement::Statement(sql) => sql.visit(visitor),
+        Statement::Explain(explain) => visit_queries(&mut explain.statement, visitor),
         Statement::CopyTo(copy) => match &mut copy.source {
-            CopyToSource::Query(query) => query.visit(&mut calls),
+            CopyToSource::Query(query) => query.visit(visitor),
             CopyToSource::Relation(_) => ControlFlow::Continue(()),
         },
         Statement::CreateExternalTable(_) | Statement::Reset(_) => ControlFlow::Continue(()),
-    };
-    match flow {
-        ControlFlow::Continue(()) => Ok(()),
-        ControlFlow::Break(error) => Err(error),
     }
 }
 

@@ -1,8 +1,9 @@
 //! Identifiers: what they can stand for, and making them exact.
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 
-use datafusion::sql::sqlparser::ast::{Ident, ObjectName, ObjectNamePart};
+use datafusion::sql::sqlparser::ast::{Expr, Ident, ObjectName, ObjectNamePart, visit_expressions};
 use datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::tables::{Column, Columns};
@@ -57,11 +58,27 @@ pub(super) fn one_spelling(
 }
 
 /// Whether an identifier can stand for a name.
-pub(super) fn same(ident: &Ident, name: &str) -> bool {
+pub(crate) fn same(ident: &Ident, name: &str) -> bool {
     match ident.quote_style {
         Some(_) => ident.value == name,
         None => ident.value.to_lowercase() == name.to_lowercase(),
     }
+}
+
+/// Whether a column of this name may be meant anywhere in an expression.
+pub(crate) fn mentions(expr: &Expr, name: &str) -> bool {
+    let found = visit_expressions(expr, |expr| {
+        let ident = match expr {
+            Expr::Identifier(ident) => Some(ident),
+            Expr::CompoundIdentifier(parts) => parts.last(),
+            _ => None,
+        };
+        match ident {
+            Some(ident) if same(ident, name) => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        }
+    });
+    found.is_break()
 }
 
 pub(super) fn find(columns: &Columns, ident: &Ident) -> Result<Option<String>> {

@@ -150,7 +150,11 @@ impl VisitorMut for ExprVisitor<'_> {
             return ControlFlow::Continue(());
         }
         match expr {
-            Expr::Identifier(ident) => Self::flow(self.resolver.ident(ident, false)),
+            Expr::Identifier(ident) => {
+                let resolved = self.resolver.ident(ident, false);
+                self.resolver.qualify_merged(expr);
+                Self::flow(resolved)
+            }
             Expr::CompoundIdentifier(parts) => Self::flow(self.resolver.compound(parts)),
             Expr::Lambda(lambda) => {
                 // The parameters hide columns of the same name.
@@ -159,7 +163,7 @@ impl VisitorMut for ExprVisitor<'_> {
                     data_type: None,
                 });
                 let relation = Relation { name: None, columns: Some(names.collect()) };
-                let scope = Scope { relations: vec![relation], aliases: Vec::new() };
+                let scope = Scope { relations: vec![relation], ..Scope::default() };
                 self.resolver.scopes.push(scope);
                 ControlFlow::Continue(())
             }

@@ -3,7 +3,6 @@
 use datafusion::sql::sqlparser::ast::{
     Ident, Join, JoinConstraint, JoinOperator, TableAlias, TableFactor, TableWithJoins,
 };
-use datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::exact::{at, idents, keep_case, last_ident, one_spelling, same, set_exact};
 use super::tables::{Column, Columns};
@@ -11,10 +10,16 @@ use super::{Relation, Resolver, Scope};
 use crate::error::{Error, Result};
 use crate::scan::TableCall;
 use crate::scan::looks_like_path;
+use crate::sql::relations;
 
 impl Resolver {
-    pub(super) fn from(&mut self, from: &mut [TableWithJoins]) -> Result<()> {
-        from.iter_mut().try_for_each(|table| self.table_with_joins(table))
+    pub(super) fn from(&mut self, from: &mut Vec<TableWithJoins>) -> Result<()> {
+        let sample = relations::take_sample(from);
+        from.iter_mut().try_for_each(|table| self.table_with_joins(table))?;
+        if let Some(sample) = sample {
+            relations::put_sample(from, sample);
+        }
+        Ok(())
     }
 
     pub(super) fn table_with_joins(&mut self, table: &mut TableWithJoins) -> Result<()> {
@@ -24,6 +29,7 @@ impl Resolver {
             self.relation(&mut join.relation)?;
             self.join(join, left_count)?;
         }
+        Self::fold_asof(table);
         Ok(())
     }
 
@@ -54,6 +60,19 @@ impl Resolver {
             }
             _ => return Ok(()),
         };
+        self.constraint(constraint, left_count, keeps_right)?;
+        if join.global || matches!(join.join_operator, JoinOperator::AsOf { .. }) {
+            self.asof(join, left_count)?;
+        }
+        Ok(())
+    }
+
+    fn constraint(
+        &mut self,
+        constraint: &mut JoinConstraint,
+        left_count: usize,
+        keeps_right: bool,
+    ) -> Result<()> {
         match constraint {
             JoinConstraint::On(expr) => self.expr(expr),
             JoinConstraint::Using(_) | JoinConstraint::Natural if keeps_right => {
@@ -99,13 +118,7 @@ impl Resolver {
 
     pub(super) fn relation(&mut self, factor: &mut TableFactor) -> Result<()> {
         match factor {
-            TableFactor::Table { name, alias, args, sample, .. } => {
-                if sample.is_some() {
-                    let span = idents(name).map_or(Span::empty(), |parts| parts[0].span);
-                    let error = Error::query("TABLESAMPLE is not supported")
-                        .with_hint("sample by a condition: WHERE random() < 0.01");
-                    return Err(at(error, span));
-                }
+            TableFactor::Table { name, alias, args, .. } => {
                 if let Some(args) = args {
                     for arg in &mut args.args {
                         self.visit(arg)?;
@@ -157,11 +170,37 @@ impl Resolver {
                 self.expr(expr)?;
                 self.add_relation(None, None, alias)
             }
+            TableFactor::Pivot { table, alias, .. } | TableFactor::Unpivot { table, alias, .. } => {
+                let columns = self.columns_of_factor(table.as_ref().clone())?;
+                let columns: Option<Vec<String>> =
+                    columns.map(|columns| columns.into_iter().map(|c| c.name).collect());
+                let (alias, columns) = (alias.take(), columns.as_deref());
+                let subquery = match factor {
+                    TableFactor::Pivot { .. } => {
+                        relations::pivot::as_query(factor.clone(), columns)?
+                    }
+                    _ => relations::unpivot::as_query(factor.clone(), columns)?,
+                };
+                let subquery = Box::new(subquery);
+                *factor = TableFactor::Derived { lateral: false, subquery, alias, sample: None };
+                self.relation(factor)
+            }
             _ => {
                 self.scope_mut().relations.push(Relation { name: None, columns: None });
                 Ok(())
             }
         }
+    }
+
+    /// The columns of a relation that is not one of the scope.
+    fn columns_of_factor(&mut self, mut factor: TableFactor) -> Result<Columns> {
+        self.scopes.push(Scope::default());
+        let result = self.relation(&mut factor);
+        let inner = self.scopes.pop().expect("pushed above");
+        result?;
+        let columns: Option<Vec<Vec<Column>>> =
+            inner.relations.into_iter().map(|relation| relation.columns).collect();
+        Ok(columns.map(|columns| columns.concat()))
     }
 
     /// The stem of a file as its alias, unless a relation beside it has that name.

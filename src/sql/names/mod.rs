@@ -11,8 +11,9 @@
 //! - names expressions by their text (`avg(total_amount)`), as DataFusion's own names repeat the
 //!   path of a file;
 //! - gives a file that is read without an alias its stem as one (`'data/taxi.csv'` → `taxi`);
-//! - refuses `TABLESAMPLE`, which DataFusion would silently ignore.
+//! - gives the relations that DataFusion does not plan the forms that [`super::relations`] knows.
 
+mod asof;
 mod calls;
 mod exact;
 mod expr;
@@ -28,16 +29,20 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use crate::error::{Error, Result};
+use asof::Merged;
+pub(crate) use calls::visit_queries;
 use exact::{at, find, idents, keep_case, last_ident, same, set_exact};
+pub(crate) use exact::{mentions, same as is_same};
 use tables::{Column, Columns, Tables};
 
 /// Makes every name of the statement exact.
 ///
 /// # Errors
-/// `Query` with a position for ambiguous names, unknown tables and `TABLESAMPLE`; `Query` or
+/// `Query` with a position for ambiguous names and unknown tables; `Query` or
 /// `Config` for wrong calls of table functions; the errors of opening a file that is read as a table.
 pub(crate) async fn resolve(state: &SessionState, statement: &mut Statement) -> Result<()> {
     calls::replace(state, statement)?;
+    super::relations::find_values(state, statement).await?;
     let tables = Tables::load(state, statement).await?;
     Resolver { tables, ctes: Vec::new(), scopes: Vec::new() }.statement(statement)
 }
@@ -55,6 +60,8 @@ struct Relation {
 struct Scope {
     relations: Vec<Relation>,
     aliases: Vec<String>,
+    /// Columns of ASOF joins with USING.
+    merged: Vec<Merged>,
 }
 
 struct Resolver {
@@ -224,7 +231,7 @@ impl Resolver {
         relation: Relation,
         body: impl FnOnce(&mut Self) -> Result<()>,
     ) -> Result<()> {
-        self.scopes.push(Scope { relations: vec![relation], aliases: Vec::new() });
+        self.scopes.push(Scope { relations: vec![relation], ..Scope::default() });
         let result = body(self);
         self.scopes.pop();
         result

@@ -103,6 +103,7 @@ impl Resolver {
             select.projection.push(SelectItem::Wildcard(WildcardAdditionalOptions::default()));
         }
         self.from(&mut select.from)?;
+        self.expand_merged(&mut select.projection)?;
         let columns = self.projection(&mut select.projection)?;
         if let Some(Distinct::On(exprs)) = &mut select.distinct {
             self.exprs(exprs)?;
@@ -134,7 +135,12 @@ impl Resolver {
         for order in exprs {
             match &mut order.expr {
                 // An output column comes before one of the tables, as SQL has it.
-                Expr::Identifier(ident) => self.ident(ident, true)?,
+                Expr::Identifier(ident) => {
+                    self.ident(ident, true)?;
+                    if !self.scope().aliases.contains(&ident.value) {
+                        self.qualify_merged(&mut order.expr);
+                    }
+                }
                 expr => self.expr(expr)?,
             }
         }
