@@ -25,6 +25,7 @@ mod real_data;
 mod shared;
 mod shell;
 mod sorts;
+mod sql_reference;
 mod stop;
 mod support;
 mod tables;
