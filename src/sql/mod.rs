@@ -3,6 +3,7 @@
 mod catalog;
 mod copy;
 mod dialect;
+mod from_first;
 mod macros;
 pub(crate) mod names;
 mod settings;

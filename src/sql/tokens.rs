@@ -2,6 +2,7 @@
 //!
 //! | written | parsed |
 //! |---|---|
+//! | `1_000` | `1000` |
 //! | `LIMIT 10%`, `LIMIT 10 PERCENT` | `LIMIT limit_percent(10)` |
 //! | `a ** b` | `a ^ b` |
 //! | `* LIKE 'x%'` | `COLUMNS(lambda name: name LIKE 'x%')` |
@@ -23,6 +24,8 @@
 
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan};
+
+use super::from_first;
 
 /// What `LIMIT 10%` calls.
 pub(super) const LIMIT_PERCENT: &str = "limit_percent";
@@ -65,91 +68,18 @@ const LAMBDA_FUNCTIONS: [&str; 24] = [
 pub(super) fn rewritten(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     let mut tokens: Vec<TokenWithSpan> =
         tokens.into_iter().filter(|t| !matches!(t.token, Token::Whitespace(_))).collect();
-    select_first(&mut tokens);
+    for token in &mut tokens {
+        if let Token::Number(digits, _) = &mut token.token {
+            digits.retain(|char| char != '_');
+        }
+    }
+    from_first::select_first(&mut tokens);
     let mut pass = Pass { tokens: &tokens, output: Vec::new(), frames: vec![Frame::default()] };
     let mut at = 0;
     while at < tokens.len() {
         at += pass.step(at);
     }
     pass.output
-}
-
-/// Puts the SELECT of `FROM … SELECT …` first.
-fn select_first(tokens: &mut [TokenWithSpan]) {
-    for from in 0..tokens.len() {
-        if keyword(tokens, from) != Keyword::FROM {
-            continue;
-        }
-        let Some(select) = at_same_depth(tokens, from + 1, |word| word == Keyword::SELECT) else {
-            continue;
-        };
-        let end = at_same_depth(tokens, select + 1, |word| {
-            matches!(
-                word,
-                Keyword::WHERE
-                    | Keyword::GROUP
-                    | Keyword::HAVING
-                    | Keyword::WINDOW
-                    | Keyword::QUALIFY
-                    | Keyword::ORDER
-                    | Keyword::LIMIT
-                    | Keyword::OFFSET
-                    | Keyword::FETCH
-                    | Keyword::USING
-            )
-        });
-        let end = end.unwrap_or_else(|| end_of_query(tokens, select + 1));
-        tokens[from..end].rotate_left(select - from);
-    }
-}
-
-fn keyword(tokens: &[TokenWithSpan], at: usize) -> Keyword {
-    match &tokens[at].token {
-        Token::Word(word) => word.keyword,
-        _ => Keyword::NoKeyword,
-    }
-}
-
-/// Where a keyword of this query is.
-fn at_same_depth(
-    tokens: &[TokenWithSpan],
-    from: usize,
-    wanted: impl Fn(Keyword) -> bool,
-) -> Option<usize> {
-    let end = end_of_query(tokens, from);
-    let mut depth = 0;
-    (from..end).find(|at| {
-        match tokens[*at].token {
-            Token::LParen | Token::LBracket | Token::LBrace => depth += 1,
-            Token::RParen | Token::RBracket | Token::RBrace => depth -= 1,
-            _ => {}
-        }
-        depth == 0 && wanted(keyword(tokens, *at))
-    })
-}
-
-/// Where the query that begins here ends: at a parenthesis, a semicolon or a set operation.
-fn end_of_query(tokens: &[TokenWithSpan], from: usize) -> usize {
-    let mut depth = 0;
-    for (at, token) in tokens.iter().enumerate().skip(from) {
-        match &token.token {
-            Token::LParen | Token::LBracket | Token::LBrace => depth += 1,
-            Token::RParen | Token::RBracket | Token::RBrace if depth == 0 => return at,
-            Token::RParen | Token::RBracket | Token::RBrace => depth -= 1,
-            Token::SemiColon | Token::EOF => return at,
-            Token::Word(word) if depth == 0 => {
-                let star = at > from && tokens[at - 1].token == Token::Mul;
-                match word.keyword {
-                    Keyword::UNION | Keyword::INTERSECT => return at,
-                    // `* EXCEPT (a)` leaves out a column.
-                    Keyword::EXCEPT if !star => return at,
-                    _ => {}
-                }
-            }
-            _ => {}
-        }
-    }
-    tokens.len()
 }
 
 /// What a pair of parentheses, or a statement, is.
@@ -557,6 +487,45 @@ impl Pass<'_> {
             "(" => self.push(Token::LParen, span),
             ":" => self.push(Token::Colon, span),
             word => self.push_word(word, span),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::sql::sqlparser::tokenizer::Tokenizer;
+
+    use super::*;
+    use crate::sql::dialect::BrimfulDialect;
+
+    fn parsed(sql: &str) -> String {
+        let tokens = Tokenizer::new(&BrimfulDialect, sql).tokenize_with_location().unwrap();
+        let words = rewritten(tokens).iter().map(|t| t.token.to_string()).collect::<Vec<_>>();
+        words.join(" ")
+    }
+
+    #[test]
+    fn what_is_marked_is_replaced() {
+        for (written, expected) in [
+            ("LIMIT 1_0 % ;", "LIMIT limit_percent ( 10 ) ;"),
+            ("LIMIT 10 % 3", "LIMIT 10 % 3"),
+            ("a ** b * *", "a ^ b * *"),
+            ("f(*COLUMNS('a'))", "f ( unpack_columns ( 'a' ) )"),
+            ("list_filter(l, x -> x)", "list_filter ( l , lambda x : x )"),
+            ("reduce(l, (x, y) -> x)", "reduce ( l , lambda x , y : x )"),
+            ("upper(j -> 'a')", "upper ( j -> 'a' )"),
+            (
+                "SELECT a: 1, {b: 2}, l[c:d] FROM t",
+                "SELECT a := 1 , { b : 2 } , l [ c : d ] FROM t",
+            ),
+            ("INSERT INTO t BY NAME FROM u", "INSERT INTO t ( \"by name\" ) FROM u"),
+            ("INSERT INTO t FROM u ORDER BY name", "INSERT INTO t FROM u ORDER BY name"),
+            ("DROP MACRO TABLE f", "DROP FUNCTION f"),
+            ("CREATE FUNCTION f(a INT) AS 1", "CREATE FUNCTION f ( a INT ) AS 1"),
+            ("FROM t SELECT a LIMIT 1", "SELECT a FROM t LIMIT 1"),
+            ("SELECT a FROM t UNION SELECT b", "SELECT a FROM t UNION SELECT b"),
+        ] {
+            assert_eq!(parsed(written), expected);
         }
     }
 }

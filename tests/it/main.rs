@@ -13,6 +13,7 @@ mod aggregates;
 mod cli;
 mod csv_scan;
 mod csv_write;
+mod describe;
 mod differential;
 mod distinct;
 mod files;

@@ -15,6 +15,7 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::exact::{at, idents, last_ident, same};
+use super::query::unused_name;
 use super::tables::Column;
 use super::using::qualified;
 use super::{Relation, Resolver};
@@ -61,10 +62,9 @@ impl Resolver<'_> {
                     None => output.push(SelectItem::ExprWithAlias { expr, alias }),
                     Some(chosen) => {
                         let names = self.renamed(&expr, &alias, &chosen)?;
-                        for (column, name) in filled(&expr, &chosen).into_iter().zip(names) {
-                            let alias = Ident::with_quote('"', name);
-                            output.push(SelectItem::ExprWithAlias { expr: column.expr, alias });
-                        }
+                        let columns = filled(&expr, &chosen).into_iter().zip(names);
+                        let columns = columns.map(|(column, name)| Chosen { name, ..column });
+                        push_columns(&mut output, columns.collect());
                     }
                 },
                 other => output.push(other),
@@ -306,6 +306,7 @@ fn is_ours(options: &WildcardAdditionalOptions) -> bool {
     options.opt_rename.is_some() || options.opt_ilike.is_some()
 }
 
+/// Adds columns, with names that no other has: DataFusion wants the names of expressions to differ.
 fn push_columns(output: &mut Vec<SelectItem>, columns: Vec<Chosen>) {
     for Chosen { expr, name } in columns {
         let plain = match &expr {
@@ -316,6 +317,12 @@ fn push_columns(output: &mut Vec<SelectItem>, columns: Vec<Chosen>) {
         output.push(if plain {
             SelectItem::UnnamedExpr(expr)
         } else {
+            let taken = output.iter().filter_map(|item| match item {
+                SelectItem::ExprWithAlias { alias, .. } => Some(alias.value.clone()),
+                _ => None,
+            });
+            let taken = taken.map(|name| Column { name, data_type: None }).collect();
+            let name = unused_name(&Some(taken), name);
             SelectItem::ExprWithAlias { expr, alias: Ident::with_quote('"', name) }
         });
     }

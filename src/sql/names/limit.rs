@@ -5,9 +5,9 @@
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CastKind, DataType, Distinct, ExactNumberInfo, Expr, Fetch, FunctionArg,
-    FunctionArgExpr, FunctionArguments, GroupByExpr, Ident, LimitClause, Offset, OrderBy,
-    OrderByExpr, OrderByKind, Query, Select, SelectItem, SetExpr, Statement as Sql, TableFactor,
-    TopQuantity, Value, WindowSpec, WindowType,
+    FunctionArgExpr, FunctionArguments, Ident, LimitClause, Offset, OrderBy, OrderByExpr,
+    OrderByKind, Query, Select, SelectItem, SetExpr, Statement as Sql, TableFactor, TopQuantity,
+    Value, WindowSpec, WindowType,
 };
 
 use super::tables::Columns;
@@ -152,16 +152,13 @@ impl Bound {
                     .with_hint("name the columns to order by"));
             }
         };
-        if matches!(select.group_by, GroupByExpr::All(_)) && select.qualify.is_some() {
-            return Err(Error::query("GROUP BY ALL with QUALIFY and this LIMIT is not supported"));
-        }
         let number_of_row = over(call("row_number", Vec::new()), order.clone());
         let last = match self.kind {
             Kind::Ties => self.count,
             Kind::Percent => {
                 let count = over(call("count", vec![number(1)]), Vec::new());
-                let share = binary(self.count, BinaryOperator::Divide, number("100.0"));
-                binary(double(count), BinaryOperator::Multiply, double(nested(share)))
+                let shares = binary(double(count), BinaryOperator::Multiply, nested(self.count));
+                binary(shares, BinaryOperator::Divide, number("100.0"))
             }
         };
         let last = match &self.offset {
