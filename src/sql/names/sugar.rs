@@ -2,9 +2,9 @@
 
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, BinaryOperator, CaseWhen, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArguments, Ident, ObjectName, ObjectNamePart, OneOrManyWithParens, Subscript,
-    UnaryOperator,
+    AccessExpr, BinaryOperator, CaseWhen, CastKind, DataType, Expr, Function, FunctionArg,
+    FunctionArgExpr, FunctionArguments, Ident, Interval, ObjectName, ObjectNamePart,
+    OneOrManyWithParens, Subscript, UnaryOperator,
 };
 
 use crate::sql::dialect::{call, number, text};
@@ -33,6 +33,7 @@ fn rewritten(expr: Expr) -> Expr {
         }
         Expr::CompoundFieldAccess { root, access_chain } => access(*root, access_chain),
         Expr::Function(function) => called(function),
+        Expr::Interval(interval) => of_units(interval),
         Expr::Lambda(mut lambda) => {
             if let OneOrManyWithParens::Many(params) = &mut lambda.params
                 && params.len() == 1
@@ -58,6 +59,27 @@ fn binary(left: Expr, op: BinaryOperator, right: Expr) -> Expr {
         },
         op => Expr::BinaryOp { left: Box::new(left), op, right: Box::new(right) },
     }
+}
+
+/// `INTERVAL (a + 1) DAY`: DataFusion knows intervals of literals only.
+fn of_units(interval: Interval) -> Expr {
+    let computed = matches!(
+        interval.value.as_ref(),
+        Expr::Nested(_) | Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Function(_)
+    );
+    let Some(unit) = interval.leading_field.as_ref().filter(|_| computed) else {
+        return Expr::Interval(interval);
+    };
+    let unit = text(format!(" {}", unit.to_string().to_lowercase()));
+    let cast = |expr, data_type| Expr::Cast {
+        kind: CastKind::Cast,
+        expr: Box::new(expr),
+        data_type,
+        array: false,
+        format: None,
+    };
+    let count = cast(*interval.value, DataType::Varchar(None));
+    cast(plus(count, unit), DataType::Interval { fields: None, precision: None })
 }
 
 fn plus(left: Expr, right: Expr) -> Expr {
