@@ -3,6 +3,7 @@
 mod asof;
 mod pivot;
 mod sample;
+mod describe;
 
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::logical_expr::{Expr, SortExpr};
 use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::{JoinType, coalesce};
+use datafusion::scalar::ScalarValue;
 use futures::TryStreamExt;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -27,6 +29,7 @@ use crate::session::{ByteSize, QueryMetrics, QueryStream, Session};
 use crate::table::{StoredTable, check_names, in_order};
 
 pub use asof::AsofOptions;
+pub(crate) use describe::{SUMMARY_COLUMNS, summary};
 
 /// A query that has not run yet: columns and how to get them.
 ///
@@ -297,6 +300,21 @@ impl DataFrame {
     /// Those of planning and running.
     pub async fn count(self) -> Result<u64> {
         Ok(self.plan.count().await? as u64)
+    }
+
+    /// The only value of the only row; NULL if there is no row.
+    pub(crate) async fn value(self) -> Result<ScalarValue> {
+        let none = self.schema().field(0).data_type().clone();
+        let batches = self.limit(2)?.collect().await?;
+        match batches.iter().map(RecordBatch::num_rows).sum::<usize>() {
+            0 => Ok(ScalarValue::try_from(&none)?),
+            1 => {
+                let batch = batches.iter().find(|batch| batch.num_rows() == 1);
+                let batch = batch.ok_or_else(|| Error::internal("a row is missing"))?;
+                Ok(ScalarValue::try_from_array(batch.column(0), 0)?)
+            }
+            _ => Err(Error::query("a value has one row, and there are more")),
+        }
     }
 
     /// Runs the query and prints it as a table on standard output.

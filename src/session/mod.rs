@@ -22,7 +22,7 @@ use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::TrackConsumersPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionStateBuilder;
-use datafusion::logical_expr::{DdlStatement, LogicalPlan};
+use datafusion::logical_expr::{DdlStatement, LogicalPlan, Statement as PlanStatement};
 use datafusion::optimizer::{Optimizer, OptimizerRule};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
@@ -42,7 +42,9 @@ use crate::scan::files::{FileKind, FileTable, FileTableFactory, FileTables};
 use crate::sort::SpillingSorts;
 pub use crate::spill::SpillMetrics;
 use crate::spill::{SpillStore, StreamFiles};
-use crate::sql::{self, SettingStatement};
+use crate::sql::{
+    self, DuckTypes, Macros, SettingStatement, SummaryPlanner, VariableStatement, Variables,
+};
 use crate::table::{self, TableScansInParts};
 use crate::window::{SortedWindows, SpillingWindows};
 use crate::write::WritesAsideFactory;
@@ -71,6 +73,8 @@ struct Inner {
     governor: Governor,
     memory_limit_bytes: AtomicU64,
     rejected_rows: Arc<AtomicU64>,
+    macros: Macros,
+    variables: Arc<Variables>,
     /// Temporary files, removed when the session is closed or dropped. Held last, so that what
     /// lies there is closed first.
     store: SpillStore,
@@ -122,6 +126,7 @@ impl Session {
             .with_runtime_env(runtime)
             .with_optimizer_rules(logical_rules())
             .with_query_planner(Arc::new(Planner))
+            .with_type_planner(Arc::new(DuckTypes))
             .with_physical_optimizer_rules(physical_rules())
             .build();
         let mut factories = state.table_factories().clone();
@@ -134,6 +139,9 @@ impl Session {
             state.register_expr_planner(operators)?;
         }
         state.register_expr_planner(Arc::new(Overloads))?;
+        let variables = Arc::<Variables>::default();
+        state.register_udf(Arc::new(variables.reader()))?;
+        state.register_relation_planner(Arc::new(SummaryPlanner))?;
         state.register_file_format(Arc::new(CsvFormatFactory::csv()), true)?;
         state.register_file_format(Arc::new(CsvFormatFactory::tsv()), true)?;
 
@@ -159,6 +167,8 @@ impl Session {
                 governor,
                 memory_limit_bytes: AtomicU64::new(options.memory_limit_bytes),
                 rejected_rows,
+                macros: Macros::default(),
+                variables,
                 store,
             }),
         })
@@ -212,9 +222,20 @@ impl Session {
         if let Some(setting) = sql::setting_statement(&statement)? {
             return self.setting(setting);
         }
+        if let Some(variable) = sql::variable_statement(&statement)? {
+            return Box::pin(self.variable(variable)).await;
+        }
+        if let Some(change) = sql::macro_statement(&statement) {
+            self.inner.macros.change(change)?;
+            return Ok(Outcome::Done);
+        }
         if sql::is_show_tables(&statement) {
             return Box::pin(self.execute(sql::list_of_tables())).await;
         }
+        if let Some(description) = sql::shown_table(&statement, &self.table_names())? {
+            return Box::pin(self.execute(description)).await;
+        }
+        self.inner.macros.expand(&mut statement)?;
         self.inner.files.forget();
         let is_plan = matches!(statement, Statement::Explain(_));
         let state = self.state();
@@ -224,7 +245,10 @@ impl Session {
             Box::pin(table::create(self.context(), create)).await?;
             return Ok(Outcome::Done);
         }
-        let returns_rows = !matches!(plan, LogicalPlan::Ddl(_) | LogicalPlan::Statement(_));
+        let returns_rows = match &plan {
+            LogicalPlan::Statement(statement) => matches!(statement, PlanStatement::Execute(_)),
+            plan => !matches!(plan, LogicalPlan::Ddl(_)),
+        };
         let frame = self.context().execute_logical_plan(plan).await?;
         let frame = DataFrame::new(self.clone(), frame);
         Ok(match (is_plan, returns_rows) {
@@ -232,6 +256,20 @@ impl Session {
             (false, true) => Outcome::Rows(frame),
             (false, false) => Outcome::Done,
         })
+    }
+
+    async fn variable(&self, statement: VariableStatement) -> Result<Outcome> {
+        match statement {
+            VariableStatement::Reset { name } => self.inner.variables.reset(&name),
+            VariableStatement::Set { name, value } => {
+                let Outcome::Rows(frame) = self.execute(value).await? else {
+                    return Err(Error::query(format!("SET VARIABLE {name} takes a value")));
+                };
+                let value = frame.value().await?;
+                self.inner.variables.set(name, value);
+            }
+        }
+        Ok(Outcome::Done)
     }
 
     fn setting(&self, statement: SettingStatement) -> Result<Outcome> {

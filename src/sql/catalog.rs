@@ -3,6 +3,8 @@
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::Statement as Sql;
 
+use crate::error::Result;
+
 /// Whether the statement is a plain `SHOW TABLES`.
 pub(crate) fn is_show_tables(statement: &Statement) -> bool {
     let Statement::Statement(sql) = statement else { return false };
@@ -15,4 +17,18 @@ pub(crate) fn list_of_tables() -> Statement {
                FROM information_schema.tables \
                WHERE table_schema <> 'information_schema' ORDER BY name";
     super::parse(sql).expect("a constant").remove(0)
+}
+
+/// `SHOW t` is `DESCRIBE t` if there is such a table.
+///
+/// # Errors
+/// `Query` if the name cannot be one.
+pub(crate) fn shown_table(statement: &Statement, tables: &[String]) -> Result<Option<Statement>> {
+    let Statement::Statement(sql) = statement else { return Ok(None) };
+    let Sql::ShowVariable { variable } = sql.as_ref() else { return Ok(None) };
+    let [name] = variable.as_slice() else { return Ok(None) };
+    if !tables.iter().any(|table| table.eq_ignore_ascii_case(&name.value)) {
+        return Ok(None);
+    }
+    Ok(super::parse(&format!("DESCRIBE {name}"))?.into_iter().next())
 }

@@ -2,21 +2,32 @@
 
 mod catalog;
 mod copy;
+mod dialect;
+mod from_first;
+mod macros;
 pub(crate) mod names;
 pub(crate) mod relations;
 mod settings;
+mod summarize;
+mod tokens;
+mod types;
+mod variable;
 mod variables;
 
 use datafusion::error::DataFusionError;
 use datafusion::sql::parser::{DFParserBuilder, Statement};
-use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::Tokenizer;
 
 use crate::error::Result;
+use dialect::BrimfulDialect;
 
-pub(crate) use catalog::{is_show_tables, list_of_tables};
+pub(crate) use catalog::{is_show_tables, list_of_tables, shown_table};
+pub(crate) use macros::{Macros, macro_statement};
 pub(crate) use settings::{SettingStatement, setting_statement};
+pub(crate) use summarize::SummaryPlanner;
+pub(crate) use types::DuckTypes;
+pub(crate) use variable::{VariableStatement, Variables, variable_statement};
 pub(crate) use variables::substitute;
 
 /// Deepest nesting of expressions the parser follows; the default of 50 is met by generated SQL.
@@ -27,11 +38,11 @@ const RECURSION_LIMIT: usize = 200;
 /// # Errors
 /// `Query` with the position of the first syntax error; then no statement is run.
 pub(crate) fn parse(sql: &str) -> Result<Vec<Statement>> {
-    let dialect = GenericDialect {};
-    let tokens = Tokenizer::new(&dialect, sql).tokenize_with_location();
-    let tokens = tokens.map_err(|err| DataFusionError::from(ParserError::from(err)))?;
-    let statements = DFParserBuilder::new(relations::rewritten(tokens)?)
-        .with_dialect(&dialect)
+    let tokens = Tokenizer::new(&BrimfulDialect, sql)
+        .tokenize_with_location()
+        .map_err(|err| DataFusionError::SQL(Box::new(ParserError::from(err)), None))?;
+    let statements = DFParserBuilder::new(tokens::rewritten(relations::rewritten(tokens)?))
+        .with_dialect(&BrimfulDialect)
         .with_recursion_limit(RECURSION_LIMIT)
         .build()?
         .parse_statements()?;

@@ -3,14 +3,17 @@
 use std::ops::ControlFlow;
 
 use arrow::datatypes::DataType;
-use datafusion::sql::sqlparser::ast::{Expr, Ident, Query, VisitMut, VisitorMut};
+use datafusion::sql::sqlparser::ast::{
+    Expr, Ident, Query, VisitMut, VisitorMut, visit_expressions,
+};
 
-use super::exact::{find_in, one_spelling, same, set_exact};
+use super::exact::{at, find_in, one_spelling, same, set_exact};
+use super::sugar;
 use super::tables::{Column, columns_of};
-use super::{Relation, Resolver, Scope};
+use super::{Named, Relation, Resolver, Scope};
 use crate::error::{Error, Result};
 
-impl Resolver {
+impl Resolver<'_> {
     pub(super) fn expr(&mut self, expr: &mut Expr) -> Result<()> {
         self.visit(expr)
     }
@@ -34,7 +37,8 @@ impl Resolver {
         }
         for scope in self.scopes.iter().rev() {
             let alias = |ident: &Ident| {
-                one_spelling(ident, scope.aliases.iter().filter(|a| same(ident, a)).cloned())
+                let names = scope.aliases.iter().map(|alias| &alias.name);
+                one_spelling(ident, names.filter(|name| same(ident, name)).cloned())
             };
             let mut found = if aliases_first { alias(ident)? } else { None };
             if found.is_none() {
@@ -54,6 +58,42 @@ impl Resolver {
             }
         }
         Ok(())
+    }
+
+    /// A name that is an expression of its own: that of a column, or what an alias or a key of
+    /// USING stands for.
+    pub(super) fn identifier(&self, expr: &mut Expr) -> Result<()> {
+        let Expr::Identifier(ident) = expr else { return Ok(()) };
+        if ident.quote_style.is_none()
+            && let Some(number) = ident.value.strip_prefix('#')
+            && let Ok(number) = number.parse()
+        {
+            *expr = self.column_number(number, ident)?;
+            return Ok(());
+        }
+        for scope in self.scopes.iter().rev() {
+            let find = |named: &[Named]| named.iter().find(|n| same(ident, &n.name)).cloned();
+            if let Some(key) = find(&scope.merged) {
+                *expr = key.expr;
+                return Ok(());
+            }
+            let columns = || scope.relations.iter().filter_map(|r| r.columns.as_ref()).flatten();
+            if columns().any(|column| same(ident, &column.name)) {
+                break;
+            }
+            if scope.relations.iter().any(|relation| relation.columns.is_none()) {
+                break;
+            }
+            if let Some(alias) = find(&scope.aliases) {
+                if scope.aliases_stand {
+                    check_repeatable(ident, &alias.expr)?;
+                    *expr = Expr::Nested(Box::new(alias.expr));
+                    return Ok(());
+                }
+                break;
+            }
+        }
+        self.ident(ident, false)
     }
 
     /// `table.column`, `schema.table.column`, `column.field`, and longer ones.
@@ -97,6 +137,28 @@ impl Resolver {
     }
 }
 
+/// An expression in two places is computed twice, so one that gives another value each time is
+/// refused.
+fn check_repeatable(alias: &Ident, expr: &Expr) -> Result<()> {
+    const VOLATILE: [&str; 5] = ["random", "rand", "uuid", "gen_random_uuid", "nextval"];
+    let flow = visit_expressions(expr, |expr| match expr {
+        Expr::Function(function)
+            if VOLATILE.contains(&function.name.to_string().to_lowercase().as_str()) =>
+        {
+            ControlFlow::Break(())
+        }
+        _ => ControlFlow::Continue(()),
+    });
+    if flow.is_continue() {
+        return Ok(());
+    }
+    let error = Error::query(format!(
+        "\"{}\" would be computed again, and gives another value each time",
+        alias.value
+    ));
+    Err(at(error.with_hint("name it in a subquery: FROM (SELECT random() AS r, …)"), alias.span))
+}
+
 /// Makes the names of struct fields exact.
 fn fields(data_type: Option<&DataType>, parts: &mut [Ident]) -> Result<()> {
     let (Some(DataType::Struct(fields)), Some((first, rest))) =
@@ -114,13 +176,13 @@ fn fields(data_type: Option<&DataType>, parts: &mut [Ident]) -> Result<()> {
 }
 
 /// Resolves the names inside an expression; subqueries go back to the resolver.
-struct ExprVisitor<'a> {
-    resolver: &'a mut Resolver,
+struct ExprVisitor<'a, 'b> {
+    resolver: &'a mut Resolver<'b>,
     /// How many queries we are inside of: their expressions are resolved by the resolver.
     query_depth: usize,
 }
 
-impl ExprVisitor<'_> {
+impl ExprVisitor<'_, '_> {
     fn flow(result: Result<()>) -> ControlFlow<Error> {
         match result {
             Ok(()) => ControlFlow::Continue(()),
@@ -129,7 +191,7 @@ impl ExprVisitor<'_> {
     }
 }
 
-impl VisitorMut for ExprVisitor<'_> {
+impl VisitorMut for ExprVisitor<'_, '_> {
     type Break = Error;
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Error> {
@@ -149,12 +211,9 @@ impl VisitorMut for ExprVisitor<'_> {
         if self.query_depth > 0 {
             return ControlFlow::Continue(());
         }
+        sugar::remove(expr);
         match expr {
-            Expr::Identifier(ident) => {
-                let resolved = self.resolver.ident(ident, false);
-                self.resolver.qualify_merged(expr);
-                Self::flow(resolved)
-            }
+            Expr::Identifier(_) => Self::flow(self.resolver.identifier(expr)),
             Expr::CompoundIdentifier(parts) => Self::flow(self.resolver.compound(parts)),
             Expr::Lambda(lambda) => {
                 // The parameters hide columns of the same name.
@@ -162,7 +221,8 @@ impl VisitorMut for ExprVisitor<'_> {
                     name: parameter.name.value.to_lowercase(),
                     data_type: None,
                 });
-                let relation = Relation { name: None, columns: Some(names.collect()) };
+                let columns = Some(names.collect());
+                let relation = Relation { columns, ..Relation::default() };
                 let scope = Scope { relations: vec![relation], ..Scope::default() };
                 self.resolver.scopes.push(scope);
                 ControlFlow::Continue(())

@@ -1,18 +1,17 @@
 //! The tables of a FROM, which make the scope of its SELECT.
 
-use datafusion::sql::sqlparser::ast::{
-    Ident, Join, JoinConstraint, JoinOperator, TableAlias, TableFactor, TableWithJoins,
-};
+use datafusion::sql::sqlparser::ast::{Ident, ObjectName, TableAlias, TableFactor, TableWithJoins};
 
-use super::exact::{at, idents, keep_case, last_ident, one_spelling, same, set_exact};
+use super::exact::{idents, keep_case};
 use super::tables::{Column, Columns};
 use super::{Relation, Resolver, Scope};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::scan::TableCall;
 use crate::scan::looks_like_path;
 use crate::sql::relations;
+use crate::sql::summarize::{DESCRIPTION_COLUMNS, SUMMARY_COLUMNS};
 
-impl Resolver {
+impl Resolver<'_> {
     pub(super) fn from(&mut self, from: &mut Vec<TableWithJoins>) -> Result<()> {
         let sample = relations::take_sample(from);
         from.iter_mut().try_for_each(|table| self.table_with_joins(table))?;
@@ -33,89 +32,6 @@ impl Resolver {
         Ok(())
     }
 
-    pub(super) fn join(&mut self, join: &mut Join, left_count: usize) -> Result<()> {
-        let keeps_right = matches!(
-            join.join_operator,
-            JoinOperator::Right(_) | JoinOperator::RightOuter(_) | JoinOperator::FullOuter(_)
-        );
-        let constraint = match &mut join.join_operator {
-            JoinOperator::Join(c)
-            | JoinOperator::Inner(c)
-            | JoinOperator::Left(c)
-            | JoinOperator::LeftOuter(c)
-            | JoinOperator::Right(c)
-            | JoinOperator::RightOuter(c)
-            | JoinOperator::FullOuter(c)
-            | JoinOperator::CrossJoin(c)
-            | JoinOperator::Semi(c)
-            | JoinOperator::LeftSemi(c)
-            | JoinOperator::RightSemi(c)
-            | JoinOperator::Anti(c)
-            | JoinOperator::LeftAnti(c)
-            | JoinOperator::RightAnti(c)
-            | JoinOperator::StraightJoin(c) => c,
-            JoinOperator::AsOf { match_condition, constraint } => {
-                self.expr(match_condition)?;
-                constraint
-            }
-            _ => return Ok(()),
-        };
-        self.constraint(constraint, left_count, keeps_right)?;
-        if join.global || matches!(join.join_operator, JoinOperator::AsOf { .. }) {
-            self.asof(join, left_count)?;
-        }
-        Ok(())
-    }
-
-    fn constraint(
-        &mut self,
-        constraint: &mut JoinConstraint,
-        left_count: usize,
-        keeps_right: bool,
-    ) -> Result<()> {
-        match constraint {
-            JoinConstraint::On(expr) => self.expr(expr),
-            JoinConstraint::Using(_) | JoinConstraint::Natural if keeps_right => {
-                // DataFusion would give the left key, NULL for rows that are only on the right.
-                Err(Error::query("USING and NATURAL are not supported in RIGHT and FULL joins")
-                    .with_hint("write ON, and coalesce(a.key, b.key) for the key of either side"))
-            }
-            JoinConstraint::Using(names) => {
-                for name in names {
-                    let Some(ident) = last_ident(name) else { continue };
-                    self.using(ident, left_count)?;
-                }
-                Ok(())
-            }
-            JoinConstraint::Natural | JoinConstraint::None => Ok(()),
-        }
-    }
-
-    /// `USING (id)`: both sides must spell the column the same.
-    pub(super) fn using(&mut self, ident: &mut Ident, left_count: usize) -> Result<()> {
-        let relations = &self.scope().relations;
-        let side = |relations: &[Relation]| {
-            let columns = relations.iter().filter_map(|r| r.columns.as_ref()).flatten();
-            one_spelling(ident, columns.map(|c| c.name.clone()).filter(|name| same(ident, name)))
-        };
-        let (left, right) = (side(&relations[..left_count])?, side(&relations[left_count..])?);
-        match (left, right) {
-            (Some(left), Some(right)) if left != right => {
-                let error = Error::query(format!(
-                    "USING ({}) matches \"{left}\" on one side and \"{right}\" on the other",
-                    ident.value
-                ))
-                .with_hint(format!("write ON with both names: ON a.\"{left}\" = b.\"{right}\""));
-                Err(at(error, ident.span))
-            }
-            (Some(exact), _) | (_, Some(exact)) => {
-                set_exact(ident, &exact);
-                Ok(())
-            }
-            (None, None) => Ok(()),
-        }
-    }
-
     pub(super) fn relation(&mut self, factor: &mut TableFactor) -> Result<()> {
         match factor {
             TableFactor::Table { name, alias, args, .. } => {
@@ -123,7 +39,8 @@ impl Resolver {
                     for arg in &mut args.args {
                         self.visit(arg)?;
                     }
-                    return self.add_relation(None, None, alias);
+                    let columns = function_columns(name);
+                    return self.add_relation(None, columns, alias);
                 }
                 let columns = self.table(name)?;
                 let written = idents(name)
@@ -186,7 +103,7 @@ impl Resolver {
                 self.relation(factor)
             }
             _ => {
-                self.scope_mut().relations.push(Relation { name: None, columns: None });
+                self.scope_mut().relations.push(Relation::default());
                 Ok(())
             }
         }
@@ -230,7 +147,7 @@ impl Resolver {
         alias: &mut Option<TableAlias>,
     ) -> Result<()> {
         let relation = match alias {
-            None => Relation { name, columns },
+            None => Relation { name, columns, ..Relation::default() },
             Some(alias) => {
                 keep_case(&mut alias.name);
                 let name = Some(alias.name.value.clone());
@@ -242,12 +159,24 @@ impl Resolver {
                     }
                     (aliases, columns) => aliases.or(columns),
                 };
-                Relation { name, columns }
+                Relation { name, columns, ..Relation::default() }
             }
         };
         self.scope_mut().relations.push(relation);
         Ok(())
     }
+}
+
+/// The columns of a table function whose columns are always the same.
+fn function_columns(name: &ObjectName) -> Columns {
+    let names: &[&str] = match name.to_string().to_lowercase().as_str() {
+        "generate_series" | "range" => &["value"],
+        "summarize" => &SUMMARY_COLUMNS,
+        "describe" => &DESCRIPTION_COLUMNS,
+        _ => return None,
+    };
+    let column = |name: &&str| Column { name: (*name).to_string(), data_type: None };
+    Some(names.iter().map(column).collect())
 }
 
 pub(super) fn alias_columns(alias: &mut TableAlias) -> Columns {

@@ -11,25 +11,33 @@
 //! - names expressions by their text (`avg(total_amount)`), as DataFusion's own names repeat the
 //!   path of a file;
 //! - gives a file that is read without an alias its stem as one (`'data/taxi.csv'` → `taxi`);
-//! - gives the relations that DataFusion does not plan the forms that [`super::relations`] knows.
+//! - gives the relations that DataFusion does not plan the forms that [`super::relations`] knows;
+//! - says operators and calls that DataFusion does not know by those it does (`sugar`);
+//! - puts expressions in the place of aliases where SQL lets them be used (`expr`), and columns in
+//!   the place of `COLUMNS(…)` (`columns`);
+//! - makes `LIMIT 10%` and `WITH TIES` conditions on row numbers (`limit`), and the keys of
+//!   `FULL JOIN … USING` values of either side (`using`).
 
 mod asof;
 mod calls;
+mod columns;
 mod exact;
 mod expr;
 mod from;
+mod limit;
 mod query;
+mod sugar;
 mod tables;
+mod using;
 
 use datafusion::execution::context::SessionState;
 use datafusion::sql::parser::{CopyToSource, Statement};
 use datafusion::sql::sqlparser::ast::{
-    AssignmentTarget, FromTable, Ident, ObjectName, ObjectNamePart, Statement as Sql, TableObject,
-    Update,
+    AssignmentTarget, Expr, FromTable, Ident, Insert, ObjectName, ObjectNamePart, Statement as Sql,
+    TableObject, Update,
 };
 
 use crate::error::{Error, Result};
-use asof::Merged;
 pub(crate) use calls::visit_queries;
 use exact::{at, find, idents, keep_case, last_ident, same, set_exact};
 pub(crate) use exact::{mentions, same as is_same};
@@ -44,27 +52,40 @@ pub(crate) async fn resolve(state: &SessionState, statement: &mut Statement) -> 
     calls::replace(state, statement)?;
     super::relations::find_values(state, statement).await?;
     let tables = Tables::load(state, statement).await?;
-    Resolver { tables, ctes: Vec::new(), scopes: Vec::new() }.statement(statement)
+    Resolver { state, tables, ctes: Vec::new(), scopes: Vec::new() }.statement(statement)
 }
 
 /// One relation of a FROM.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Relation {
     /// What qualifies its columns.
     name: Option<String>,
     columns: Columns,
+    /// Columns that `*` does not give again: keys of USING.
+    hidden: Vec<String>,
 }
 
 /// The names one SELECT can see.
 #[derive(Debug, Default)]
 struct Scope {
     relations: Vec<Relation>,
-    aliases: Vec<String>,
-    /// Columns of ASOF joins with USING.
-    merged: Vec<Merged>,
+    /// Names of the output so far, and what they stand for.
+    aliases: Vec<Named>,
+    /// Keys of USING that are a value of either side.
+    merged: Vec<Named>,
+    /// Whether an alias stands for its expression where we are, as DataFusion does not see to it.
+    aliases_stand: bool,
 }
 
-struct Resolver {
+/// A name and the expression it stands for.
+#[derive(Debug, Clone)]
+struct Named {
+    name: String,
+    expr: Expr,
+}
+
+struct Resolver<'a> {
+    state: &'a SessionState,
     tables: Tables,
     /// CTEs in sight, innermost last, with their exact names.
     ctes: Vec<(String, Columns)>,
@@ -72,7 +93,7 @@ struct Resolver {
     scopes: Vec<Scope>,
 }
 
-impl Resolver {
+impl Resolver<'_> {
     fn statement(&mut self, statement: &mut Statement) -> Result<()> {
         match statement {
             Statement::Statement(sql) => self.sql(sql),
@@ -104,7 +125,7 @@ impl Resolver {
                         *name = exact;
                     }
                 }
-                self.within(Relation { name: None, columns }, |resolver| {
+                self.within(Relation { columns, ..Relation::default() }, |resolver| {
                     for order in create.order_exprs.iter_mut().flatten() {
                         resolver.expr(&mut order.expr)?;
                     }
@@ -119,11 +140,14 @@ impl Resolver {
         match sql {
             Sql::Query(query) => self.query(query).map(drop),
             Sql::CreateView(view) => {
+                view.temporary = false;
                 self.new_table(&mut view.name);
                 view.columns.iter_mut().for_each(|column| keep_case(&mut column.name));
                 self.query(&mut view.query).map(drop)
             }
             Sql::CreateTable(create) => {
+                // Tables are those of the session in any case.
+                create.temporary = false;
                 self.new_table(&mut create.name);
                 create.columns.iter_mut().for_each(|column| keep_case(&mut column.name));
                 match &mut create.query {
@@ -140,6 +164,9 @@ impl Resolver {
             Sql::Insert(insert) => {
                 if let TableObject::TableName(name) = &mut insert.table {
                     let columns = self.table(name)?;
+                    if is_by_name(insert) {
+                        return self.insert_by_name(insert);
+                    }
                     for column in &mut insert.columns {
                         if let Some(ident) = last_ident(column)
                             && let Some(exact) = find(&columns, ident)?
@@ -153,6 +180,7 @@ impl Resolver {
                     None => Ok(()),
                 }
             }
+            Sql::Prepare { statement, .. } => self.sql(statement),
             Sql::Delete(delete) => {
                 let (FromTable::WithFromKeyword(from) | FromTable::WithoutKeyword(from)) =
                     &mut delete.from;
@@ -169,6 +197,30 @@ impl Resolver {
             }
             _ => Ok(()),
         }
+    }
+
+    /// `INSERT INTO t BY NAME SELECT …`: the columns of the query say where they go.
+    fn insert_by_name(&mut self, insert: &mut Insert) -> Result<()> {
+        let columns = match &mut insert.source {
+            Some(query) => self.query(query)?,
+            None => None,
+        };
+        let TableObject::TableName(name) = &mut insert.table else { return Ok(()) };
+        let targets = self.table(name)?;
+        let Some(columns) = columns else {
+            return Err(Error::query("INSERT BY NAME needs a query whose columns have names")
+                .with_hint("list the columns: INSERT INTO t (a, b) SELECT …"));
+        };
+        insert.columns.clear();
+        for column in columns {
+            let mut ident = Ident::new(column.name);
+            match find(&targets, &ident)? {
+                Some(exact) => set_exact(&mut ident, &exact),
+                None => keep_case(&mut ident),
+            }
+            insert.columns.push(ObjectName::from(vec![ident]));
+        }
+        Ok(())
     }
 
     fn update(&mut self, update: &mut Update) -> Result<()> {
@@ -244,4 +296,11 @@ impl Resolver {
     fn scope_mut(&mut self) -> &mut Scope {
         self.scopes.last_mut().expect("names are looked up inside a SELECT")
     }
+}
+
+/// Whether the columns of an INSERT are to be those of its query, which `tokens` has marked.
+fn is_by_name(insert: &Insert) -> bool {
+    matches!(insert.columns.as_slice(), [ObjectName(parts)]
+        if matches!(parts.as_slice(), [ObjectNamePart::Identifier(ident)]
+            if ident.quote_style.is_some() && ident.value == super::tokens::BY_NAME))
 }

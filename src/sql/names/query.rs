@@ -1,18 +1,21 @@
 //! Queries: CTEs, set operations, SELECT and what it gives.
 
 use datafusion::sql::sqlparser::ast::{
-    Distinct, ExcludeSelectItem, Expr, GroupByExpr, Ident, NamedWindowExpr, OrderBy, OrderByKind,
-    Query, RenameSelectItem, Select, SelectFlavor, SelectItem, SelectItemQualifiedWildcardKind,
-    SetExpr, SetOperator, SetQuantifier, WildcardAdditionalOptions,
+    Distinct, ExcludeSelectItem, Expr, GroupByExpr, Ident, NamedWindowExpr, OrderBy, OrderByExpr,
+    OrderByKind, Query, RenameSelectItem, Select, SelectFlavor, SelectItem,
+    SelectItemQualifiedWildcardKind, SetExpr, SetOperator, SetQuantifier,
+    WildcardAdditionalOptions,
 };
 
-use super::exact::{keep_case, last_ident, set_exact};
+use super::exact::{keep_case, last_ident, same, set_exact};
 use super::from::alias_columns;
+use super::limit;
 use super::tables::{Column, Columns};
-use super::{Relation, Resolver, Scope};
+use super::{Named, Relation, Resolver, Scope};
 use crate::error::{Error, Result};
+use crate::sql::dialect::number;
 
-impl Resolver {
+impl Resolver<'_> {
     pub(super) fn query(&mut self, query: &mut Query) -> Result<Columns> {
         let outer_ctes = self.ctes.len();
         let result = self.query_inner(query);
@@ -41,13 +44,18 @@ impl Resolver {
                 self.ctes.push((name, aliases.or(columns)));
             }
         }
+        let bound = limit::take(query)?;
         if let SetExpr::Select(select) = query.body.as_mut() {
-            return self.select(select, query.order_by.as_mut());
+            let columns = self.select(select, query.order_by.as_mut())?;
+            if let Some(bound) = bound {
+                bound.apply(select, query.order_by.as_ref(), &columns)?;
+            }
+            return Ok(columns);
         }
         let columns = self.set_expr(&mut query.body)?;
         if let Some(order_by) = &mut query.order_by {
-            let output = Relation { name: None, columns: columns.clone() };
-            self.within(output, |resolver| resolver.order_by(order_by))?;
+            let output = Relation { columns: columns.clone(), ..Relation::default() };
+            self.within(output, |resolver| resolver.order_by(order_by, &columns))?;
         }
         Ok(columns)
     }
@@ -65,8 +73,13 @@ impl Resolver {
                         .with_hint(format!("{op} without ALL keeps one copy of each row")));
                 }
                 let columns = self.set_expr(left)?;
-                self.set_expr(right)?;
-                Ok(columns)
+                let more = self.set_expr(right)?;
+                Ok(match set_quantifier {
+                    SetQuantifier::ByName
+                    | SetQuantifier::AllByName
+                    | SetQuantifier::DistinctByName => by_name(columns, more),
+                    _ => columns,
+                })
             }
             SetExpr::Values(values) => {
                 let width = values.rows.first().map_or(0, |row| row.content.len());
@@ -103,17 +116,22 @@ impl Resolver {
             select.projection.push(SelectItem::Wildcard(WildcardAdditionalOptions::default()));
         }
         self.from(&mut select.from)?;
-        self.expand_merged(&mut select.projection)?;
+        self.scope_mut().aliases_stand = true;
+        self.expand(&mut select.projection)?;
         let columns = self.projection(&mut select.projection)?;
         if let Some(Distinct::On(exprs)) = &mut select.distinct {
             self.exprs(exprs)?;
         }
         self.exprs(&mut select.prewhere)?;
-        self.exprs(&mut select.selection)?;
-        match &mut select.group_by {
-            GroupByExpr::Expressions(exprs, _) => self.exprs(exprs)?,
-            GroupByExpr::All(_) => {}
+        if let Some(condition) = &mut select.selection {
+            self.all_of_columns(condition)?;
+            self.expr(condition)?;
         }
+        if let GroupByExpr::Expressions(exprs, _) = &mut select.group_by {
+            self.group_by(exprs)?;
+        }
+        // From here on DataFusion knows the aliases.
+        self.scope_mut().aliases_stand = false;
         self.exprs(&mut select.having)?;
         self.exprs(&mut select.qualify)?;
         for window in &mut select.named_window {
@@ -125,21 +143,48 @@ impl Resolver {
             }
         }
         if let Some(order_by) = order_by {
-            self.order_by(order_by)?;
+            self.order_by(order_by, &columns)?;
         }
         Ok(columns)
     }
 
-    pub(super) fn order_by(&mut self, order_by: &mut OrderBy) -> Result<()> {
+    /// The keys of a GROUP BY. An alias that is a key of its own is left to DataFusion, to which a
+    /// number in its place would be the number of a column.
+    fn group_by(&mut self, keys: &mut [Expr]) -> Result<()> {
+        for key in keys {
+            match key {
+                Expr::Tuple(none) if none.is_empty() => {
+                    *key = Expr::GroupingSets(vec![Vec::new()]);
+                }
+                Expr::Identifier(ident) if !self.is_merged(ident) => self.ident(ident, false)?,
+                key => self.expr(key)?,
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn order_by(&mut self, order_by: &mut OrderBy, output: &Columns) -> Result<()> {
+        if let (OrderByKind::All(options), Some(columns)) = (&order_by.kind, output) {
+            let key = |place: usize| OrderByExpr {
+                expr: number(place),
+                options: *options,
+                with_fill: None,
+            };
+            order_by.kind = OrderByKind::Expressions((1..=columns.len()).map(key).collect());
+        }
         let OrderByKind::Expressions(exprs) = &mut order_by.kind else { return Ok(()) };
         for order in exprs {
             match &mut order.expr {
+                // The number of an output column.
+                Expr::Identifier(ident)
+                    if ident.quote_style.is_none()
+                        && ident.value.strip_prefix('#').is_some_and(is_number) =>
+                {
+                    order.expr = number(&ident.value[1..]);
+                }
                 // An output column comes before one of the tables, as SQL has it.
-                Expr::Identifier(ident) => {
+                Expr::Identifier(ident) if !self.is_merged(ident) || self.is_alias(ident) => {
                     self.ident(ident, true)?;
-                    if !self.scope().aliases.contains(&ident.value) {
-                        self.qualify_merged(&mut order.expr);
-                    }
                 }
                 expr => self.expr(expr)?,
             }
@@ -147,9 +192,16 @@ impl Resolver {
         Ok(())
     }
 
+    fn is_merged(&self, ident: &Ident) -> bool {
+        self.scope().merged.iter().any(|key| same(ident, &key.name))
+    }
+
+    fn is_alias(&self, ident: &Ident) -> bool {
+        self.scope().aliases.iter().any(|alias| same(ident, &alias.name))
+    }
+
     pub(super) fn projection(&mut self, items: &mut [SelectItem]) -> Result<Columns> {
         let mut output: Columns = Some(Vec::new());
-        let mut aliases = Vec::new();
         let mut plain: Vec<Expr> = Vec::new();
         let mut wildcards = false;
         for item in items.iter_mut() {
@@ -196,8 +248,10 @@ impl Resolver {
                 SelectItem::ExprWithAlias { expr, alias } => {
                     self.expr(expr)?;
                     keep_case(alias);
-                    aliases.push(alias.value.clone());
-                    push(&mut output, alias.value.clone());
+                    let name = alias.value.clone();
+                    let named = Named { name: name.clone(), expr: expr.clone() };
+                    self.scope_mut().aliases.push(named);
+                    push(&mut output, name);
                 }
                 SelectItem::ExprWithAliases { .. } => output = None,
                 SelectItem::Wildcard(options) => {
@@ -223,7 +277,6 @@ impl Resolver {
                 }
             }
         }
-        self.scope_mut().aliases = aliases;
         Ok(output)
     }
 
@@ -268,7 +321,10 @@ impl Resolver {
     pub(super) fn all_columns(&self, qualifier: Option<&str>) -> Columns {
         let mut all = Vec::new();
         for relation in &self.scope().relations {
-            if qualifier.is_none() || relation.name.as_deref() == qualifier {
+            if qualifier.is_none() {
+                let shown = |column: &Column| !relation.hidden.contains(&column.name);
+                all.extend(relation.columns.clone()?.into_iter().filter(shown));
+            } else if relation.name.as_deref() == qualifier {
                 all.extend(relation.columns.clone()?);
             }
         }
@@ -289,6 +345,21 @@ fn append(output: &mut Columns, more: Columns) {
     }
 }
 
+/// The columns of a union by name: those of the first part, then what the second has more.
+fn by_name(columns: Columns, more: Columns) -> Columns {
+    let mut columns = columns?;
+    for column in more? {
+        if !columns.iter().any(|known| known.name == column.name) {
+            columns.push(column);
+        }
+    }
+    Some(columns)
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 fn is_column(expr: &Expr) -> bool {
     matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_))
 }
@@ -301,7 +372,7 @@ fn aliased(expr: &mut Expr, name: &str) -> SelectItem {
 }
 
 /// `count(*)`, then `count(*)_1`, …: DataFusion wants the names of expressions to differ.
-fn unused_name(output: &Columns, name: String) -> String {
+pub(super) fn unused_name(output: &Columns, name: String) -> String {
     let Some(columns) = output else { return name };
     let mut unused = name.clone();
     let mut number = 1;
