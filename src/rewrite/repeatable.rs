@@ -26,6 +26,16 @@ pub(super) fn is_repeatable(aggregate: &Aggregate) -> Result<bool> {
     Ok(repeatable)
 }
 
+/// Whether a plan gives the same rows each time it runs, in any order.
+pub(crate) fn gives_same_rows(plan: &LogicalPlan) -> Result<bool> {
+    let mut repeatable = true;
+    plan.apply_with_subqueries(|node| {
+        repeatable &= is_repeatable_node(node, true)?;
+        Ok(if repeatable { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
+    })?;
+    Ok(repeatable)
+}
+
 fn holds_plan(expr: &Expr) -> bool {
     use Expr::{Exists, InSubquery, ScalarSubquery, SetComparison};
     matches!(expr, Exists(_) | InSubquery(_) | ScalarSubquery(_) | SetComparison(_))

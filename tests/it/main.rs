@@ -28,5 +28,6 @@ mod sorts;
 mod stop;
 mod support;
 mod tables;
+mod udf;
 mod windows;
 mod writes;

@@ -6,6 +6,7 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::exact::{at, idents, keep_case, last_ident, one_spelling, same, set_exact};
+use super::lateral;
 use super::tables::{Column, Columns};
 use super::{Relation, Resolver, Scope};
 use crate::error::{Error, Result};
@@ -98,6 +99,7 @@ impl Resolver {
     }
 
     pub(super) fn relation(&mut self, factor: &mut TableFactor) -> Result<()> {
+        lateral::unnest_call(factor);
         match factor {
             TableFactor::Table { name, alias, args, sample, .. } => {
                 if sample.is_some() {

@@ -17,6 +17,7 @@ mod calls;
 mod exact;
 mod expr;
 mod from;
+mod lateral;
 mod query;
 mod tables;
 
