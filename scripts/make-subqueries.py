@@ -31,7 +31,7 @@ def condition(rng, inner, outer):
             lambda: f"{column(inner)} {rng.choice(['<', '<=', '>', '>=', '=', '<>'])} {column(outer)}",
             lambda: f"{column(inner)} = {column(outer)}",
             lambda: f"{column(inner)} + {column(outer)} < {rng.randrange(12)}",
-            lambda: f"{column(inner)} IS NOT DISTINCT FROM {column(outer)}",
+            lambda: f"({column(inner)} IS NOT DISTINCT FROM {column(outer)})",
             lambda: f"({column(inner)} > {column(outer)} OR {column(inner)} = {rng.randrange(5)})",
         ]
     )()

@@ -11,6 +11,7 @@ use datafusion::logical_expr::{
     Distinct, Expr, ExprSchemable, Join, JoinType, LogicalPlan, Projection,
 };
 
+use super::apart::apart;
 use super::refs::{free, has};
 
 /// What the names of all columns begin with that exist only between an operator and its subqueries.
@@ -59,7 +60,7 @@ impl<'a> Domain<'a> {
         names: &'a Names,
     ) -> Result<Self> {
         let mut domain = Domain::every_row(outer, columns, names)?;
-        domain.rows = LogicalPlan::Distinct(Distinct::All(Arc::new(domain.rows)));
+        domain.rows = apart(LogicalPlan::Distinct(Distinct::All(Arc::new(domain.rows))))?;
         Ok(domain)
     }
 

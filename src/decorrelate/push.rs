@@ -16,6 +16,7 @@ use datafusion::logical_expr::{
     LogicalPlanBuilder, SortExpr, Union, Unnest, Values, Window, cast, lit,
 };
 
+use super::apart::{Apart, apart};
 use super::domain::{Domain, columns, named, projected};
 
 impl Domain<'_> {
@@ -62,6 +63,12 @@ impl Domain<'_> {
                 Ok(LogicalPlan::Unnest(Unnest::try_new(input, columns, options)?))
             }
             LogicalPlan::Values(values) => self.values(values),
+            LogicalPlan::Extension(node) => match Apart::input(node) {
+                Some(input) => apart(self.push(input)?),
+                None => {
+                    not_impl_err!("a reference to an outer query from within {}", plan.display())
+                }
+            },
             _ => not_impl_err!("a reference to an outer query from within {}", plan.display()),
         }
     }
@@ -75,7 +82,7 @@ impl Domain<'_> {
             {
                 Ok(self.rows.clone())
             }
-            _ => LogicalPlanBuilder::from(self.rows.clone()).cross_join(plan.clone())?.build(),
+            _ => LogicalPlanBuilder::from(self.rows.clone()).cross_join(keyless(plan)?)?.build(),
         }
     }
 
@@ -295,6 +302,13 @@ impl Domain<'_> {
             }
         }
     }
+}
+
+/// The plan without keys, which it may have from an aggregate or a DISTINCT inside.
+pub(super) fn keyless(plan: &LogicalPlan) -> Result<LogicalPlan> {
+    let may_have_keys = plan
+        .exists(|node| Ok(matches!(node, LogicalPlan::Aggregate(_) | LogicalPlan::Distinct(_))))?;
+    if may_have_keys { apart(plan.clone()) } else { Ok(plan.clone()) }
 }
 
 /// Columns that aggregates read, by names of no table: a union gives no others.

@@ -30,6 +30,7 @@ use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 use parking_lot::Mutex;
 
 use crate::attempt::InMemoryFirst;
+use crate::decorrelate::Apart;
 use exec::{Shared, SharedExec};
 
 /// A part of a plan that is there more than once.
@@ -97,6 +98,7 @@ fn shareable(plan: &LogicalPlan) -> Option<Part> {
                 let table = source_as_provider(&scan.source)?;
                 tables.push(Arc::as_ptr(&table).cast::<()>() as usize);
             }
+            LogicalPlan::Extension(extension) if extension.node.as_any().is::<Apart>() => {}
             // What is inside of a recursion is another thing in each round.
             LogicalPlan::RecursiveQuery(_)
             | LogicalPlan::Extension(_)

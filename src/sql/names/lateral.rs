@@ -1,10 +1,11 @@
 //! Calls in FROM that refer to the tables before them, as UNNEST of a list.
 
+use std::ops::ControlFlow;
+
 use datafusion::sql::sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident,
     ObjectName, TableAlias, TableAliasColumnDef, TableFactor, visit_expressions,
 };
-use std::ops::ControlFlow;
 
 /// Table functions that are functions for lists too, and the name of their column.
 const SERIES: [(&str, &str); 2] = [("generate_series", "value"), ("range", "value")];
@@ -80,10 +81,10 @@ fn values(args: &[FunctionArg]) -> Option<Vec<Expr>> {
     args.iter().map(value).collect()
 }
 
-fn has_column(args: &Vec<FunctionArg>) -> bool {
-    let visited = visit_expressions(args, |expr| match expr {
+fn has_column(args: &[FunctionArg]) -> bool {
+    let is_column = |expr: &Expr| match expr {
         Expr::Identifier(_) | Expr::CompoundIdentifier(_) => ControlFlow::Break(()),
         _ => ControlFlow::Continue(()),
-    });
-    visited.is_break()
+    };
+    args.iter().any(|arg| visit_expressions(arg, is_column).is_break())
 }
