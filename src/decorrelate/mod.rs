@@ -168,13 +168,21 @@ fn filtered(filter: Filter) -> Result<LogicalPlan> {
         conditions.push(if subquery_of(&condition).is_some() {
             input.condition(&condition)?
         } else {
-            input.replaced(condition, &|_| Ok(true))?
+            input.replaced(condition, &is_not_constant)?
         });
     }
     if let Some(conditions) = conjunction(conditions) {
         input.plan = LogicalPlan::Filter(Filter::try_new(conditions, Arc::new(input.plan))?);
     }
     restored(input.plan, &schema)
+}
+
+/// Whether a subquery within a condition is ours: any but a value that is the same for all rows.
+fn is_not_constant(expr: &Expr) -> Result<bool> {
+    match expr {
+        Expr::ScalarSubquery(subquery) => Ok(!free(&subquery.subquery)?.is_empty()),
+        _ => Ok(true),
+    }
 }
 
 /// Whether DataFusion does a condition of a filter as it is.
