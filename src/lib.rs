@@ -6,11 +6,14 @@
 //! - `sql`: text → statements with exact names
 //! - [`frame`]: the lazy dataframe, the same plan as SQL
 //! - [`session`]: the one place that assembles DataFusion: memory, temporary files, formats, tables
+//! - `decorrelate`: subqueries that refer to the query around them, as joins
+//! - `exclude`: aggregates over window frames that leave rows out
 //! - `rewrite`: aggregates that would keep every value, as plans of operators that spill; `attempt`:
 //!   a plan in memory first, then one that spills
 //! - `scan`: files → record batches
 //! - [`functions`]: scalar and aggregate functions beyond DataFusion's
 //! - `relations`: ASOF joins, pivots and samples, which DataFusion has no operators for
+//! - [`udf`]: functions of the program that embeds Brimful
 //! - `table`: tables of rows that are kept, in memory and on disk
 //! - `share`: equal parts of a query, run once
 //! - `join`, `aggregate`, `sort`, `window`: operators for rows of any number, on `exchange`, which
@@ -36,8 +39,10 @@
 mod aggregate;
 mod attempt;
 pub mod cli;
+mod decorrelate;
 pub mod error;
 mod exchange;
+mod exclude;
 pub mod frame;
 pub mod functions;
 pub mod generate;
@@ -54,6 +59,7 @@ mod sort;
 mod spill;
 mod sql;
 mod table;
+pub mod udf;
 mod window;
 mod write;
 

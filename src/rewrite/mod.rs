@@ -37,6 +37,7 @@ use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 use crate::attempt::{InMemoryFirst, WithinBudget};
 use branch::{Branch, Input};
 use functions::{Kind, Quantile, Wanted, pick};
+pub(crate) use repeatable::gives_same_rows;
 
 /// What the names of all columns begin with that exist only inside a rewritten plan. The names of
 /// aggregates say that they have been rewritten.

@@ -5,6 +5,7 @@ use datafusion::error::Result;
 use datafusion::logical_expr::{Aggregate, Distinct, Expr, LogicalPlan};
 
 use super::functions;
+use crate::decorrelate::Apart;
 
 /// Whether the groups of an aggregate are the same each time its input runs, and so are the rows in
 /// them, in any order.
@@ -21,6 +22,16 @@ pub(super) fn is_repeatable(aggregate: &Aggregate) -> Result<bool> {
     }
     aggregate.input.apply_with_subqueries(|node| {
         repeatable &= is_repeatable_node(node, exact)?;
+        Ok(if repeatable { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
+    })?;
+    Ok(repeatable)
+}
+
+/// Whether a plan gives the same rows each time it runs, in any order.
+pub(crate) fn gives_same_rows(plan: &LogicalPlan) -> Result<bool> {
+    let mut repeatable = true;
+    plan.apply_with_subqueries(|node| {
+        repeatable &= is_repeatable_node(node, true)?;
         Ok(if repeatable { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
     })?;
     Ok(repeatable)
@@ -55,6 +66,7 @@ fn is_repeatable_node(node: &LogicalPlan, exact: bool) -> Result<bool> {
         | LogicalPlan::Repartition(_)
         | LogicalPlan::EmptyRelation(_)
         | LogicalPlan::Values(_) => true,
+        LogicalPlan::Extension(extension) => extension.node.as_any().is::<Apart>(),
         // Which rows a limit keeps is open, and so are the values of windows over equal rows.
         _ => false,
     };

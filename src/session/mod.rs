@@ -31,7 +31,9 @@ use datafusion::prelude::SessionConfig;
 use datafusion::sql::parser::Statement;
 
 use crate::aggregate::SpillingAggregates;
+use crate::decorrelate::Decorrelation;
 use crate::error::{Error, Result};
+use crate::exclude::FrameExclusion;
 use crate::frame::DataFrame;
 use crate::functions::aggregate::Overloads;
 use crate::join::SpillingJoins;
@@ -124,6 +126,8 @@ impl Session {
             .with_default_features()
             .with_config(session_config(&options).with_extension(Arc::new(resources)))
             .with_runtime_env(runtime)
+            .with_analyzer_rule(Arc::new(FrameExclusion))
+            .with_analyzer_rule(Arc::new(Decorrelation))
             .with_optimizer_rules(logical_rules())
             .with_query_planner(Arc::new(Planner))
             .with_type_planner(Arc::new(DuckTypes))

@@ -13,6 +13,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
 
 use crate::attempt::Attempts;
+use crate::decorrelate::Together;
 use crate::relations::AsofPlanner;
 use crate::share::{Parts, with_shared_parts};
 
@@ -55,6 +56,7 @@ impl QueryPlanner for Planner {
             Arc::new(AsofPlanner),
             Arc::new(Attempts),
             Arc::new(Parts::default()),
+            Arc::new(Together),
         ]);
         check_change(plan)?;
         planner.create_physical_plan(&with_shared_parts(plan)?, session).await

@@ -13,6 +13,7 @@ mod exec;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use datafusion::catalog::Session;
@@ -29,6 +30,7 @@ use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 use parking_lot::Mutex;
 
 use crate::attempt::InMemoryFirst;
+use crate::decorrelate::Apart;
 use exec::{Shared, SharedExec};
 
 /// A part of a plan that is there more than once.
@@ -68,6 +70,17 @@ impl UserDefinedLogicalNodeCore for SharedNode {
     }
 }
 
+/// The plan as a part that runs once, however often it is put into a query: for rows that may be
+/// others the next time. Nothing is pushed into it.
+pub(crate) fn run_once(input: LogicalPlan) -> LogicalPlan {
+    static NEXT: AtomicUsize = AtomicUsize::new(FIRST_OF_OTHERS);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    LogicalPlan::Extension(Extension { node: Arc::new(SharedNode { number, input }) })
+}
+
+/// Numbers below are for the equal parts that are found in a plan.
+const FIRST_OF_OTHERS: usize = 1 << 20;
+
 /// A part of a plan, and the addresses of its tables, whose names need not say which they are.
 type Part = (LogicalPlan, Vec<usize>);
 
@@ -85,6 +98,7 @@ fn shareable(plan: &LogicalPlan) -> Option<Part> {
                 let table = source_as_provider(&scan.source)?;
                 tables.push(Arc::as_ptr(&table).cast::<()>() as usize);
             }
+            LogicalPlan::Extension(extension) if extension.node.as_any().is::<Apart>() => {}
             // What is inside of a recursion is another thing in each round.
             LogicalPlan::RecursiveQuery(_)
             | LogicalPlan::Extension(_)

@@ -20,6 +20,7 @@ use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::Tokenizer;
 
 use crate::error::Result;
+use crate::exclude::with_exclusions;
 use dialect::BrimfulDialect;
 
 pub(crate) use catalog::{is_show_tables, list_of_tables, shown_table};
@@ -41,7 +42,7 @@ pub(crate) fn parse(sql: &str) -> Result<Vec<Statement>> {
     let tokens = Tokenizer::new(&BrimfulDialect, sql)
         .tokenize_with_location()
         .map_err(|err| DataFusionError::SQL(Box::new(ParserError::from(err)), None))?;
-    let statements = DFParserBuilder::new(tokens::rewritten(relations::rewritten(tokens)?))
+    let statements = DFParserBuilder::new(tokens::rewritten(with_exclusions(relations::rewritten(tokens)?)))
         .with_dialect(&BrimfulDialect)
         .with_recursion_limit(RECURSION_LIMIT)
         .build()?

@@ -34,5 +34,6 @@ mod sql_reference;
 mod stop;
 mod support;
 mod tables;
+mod udf;
 mod windows;
 mod writes;

@@ -105,7 +105,7 @@ impl Asof {
             on.push(compared(&mut sides, l, r)?);
         }
         let order = on.pop().expect("the order was put in");
-        let [mut left, mut right] = sides;
+        let [left, mut right] = sides;
         let data_type = left.data_type(&order.0)?;
         let reach = match self.tolerance {
             Some(tolerance) => Some(tolerance.reach(&data_type)?),

@@ -3,6 +3,7 @@
 use datafusion::sql::sqlparser::ast::{Ident, ObjectName, TableAlias, TableFactor, TableWithJoins};
 
 use super::exact::{idents, keep_case};
+use super::lateral;
 use super::tables::{Column, Columns};
 use super::{Relation, Resolver, Scope};
 use crate::error::Result;
@@ -33,6 +34,7 @@ impl Resolver<'_> {
     }
 
     pub(super) fn relation(&mut self, factor: &mut TableFactor) -> Result<()> {
+        lateral::unnest_call(factor);
         match factor {
             TableFactor::Table { name, alias, args, .. } => {
                 if let Some(args) = args {

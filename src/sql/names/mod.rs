@@ -24,6 +24,7 @@ mod columns;
 mod exact;
 mod expr;
 mod from;
+mod lateral;
 mod limit;
 mod query;
 mod sugar;

@@ -1,0 +1,116 @@
+//! Rows whose keys are forgotten.
+//!
+//! DataFusion 55 takes the key of one side of a join for a key of groups that hold it: in
+//! `SELECT DISTINCT k, y FROM (SELECT DISTINCT k FROM a) CROSS JOIN b` it believes that `k` is there
+//! once, and leaves out a DISTINCT or a column to group by further up. Domains are distinct, and are
+//! joined and grouped all the time.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::catalog::Session;
+use datafusion::common::{DFSchema, DFSchemaRef, internal_err};
+use datafusion::error::Result;
+use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
+use datafusion::logical_expr::{
+    Expr, Extension, LogicalPlan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore,
+};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
+
+/// The rows of a plan, of which no more is known than their types. Filters and projections go
+/// through it; nothing of it is left in a physical plan.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Apart {
+    input: LogicalPlan,
+    schema: DFSchemaRef,
+}
+
+/// The plan without its keys.
+pub(super) fn apart(input: LogicalPlan) -> Result<LogicalPlan> {
+    Ok(LogicalPlan::Extension(Extension { node: Arc::new(Apart::new(input)?) }))
+}
+
+impl Apart {
+    fn new(input: LogicalPlan) -> Result<Self> {
+        let fields = input.schema().iter();
+        let fields = fields.map(|(qualifier, field)| (qualifier.cloned(), Arc::clone(field)));
+        let metadata = input.schema().metadata().clone();
+        let schema = DFSchema::new_with_metadata(fields.collect(), metadata)?;
+        Ok(Apart { input, schema: Arc::new(schema) })
+    }
+
+    /// The rows inside of a node of this kind.
+    pub(super) fn input(node: &Extension) -> Option<&LogicalPlan> {
+        node.node.as_any().downcast_ref::<Apart>().map(|apart| &apart.input)
+    }
+}
+
+impl PartialOrd for Apart {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        self.input.partial_cmp(&other.input)
+    }
+}
+
+impl UserDefinedLogicalNodeCore for Apart {
+    fn name(&self) -> &'static str {
+        "Apart"
+    }
+
+    fn inputs(&self) -> Vec<&LogicalPlan> {
+        vec![&self.input]
+    }
+
+    fn schema(&self) -> &DFSchemaRef {
+        &self.schema
+    }
+
+    fn expressions(&self) -> Vec<Expr> {
+        Vec::new()
+    }
+
+    fn prevent_predicate_push_down_columns(&self) -> std::collections::HashSet<String> {
+        std::collections::HashSet::new()
+    }
+
+    fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Apart")
+    }
+
+    fn with_exprs_and_inputs(&self, _: Vec<Expr>, mut inputs: Vec<LogicalPlan>) -> Result<Self> {
+        match (inputs.pop(), inputs.is_empty()) {
+            (Some(input), true) => Apart::new(input),
+            _ => internal_err!("rows set apart have one input"),
+        }
+    }
+
+    fn necessary_children_exprs(&self, columns: &[usize]) -> Option<Vec<Vec<usize>>> {
+        Some(vec![columns.to_vec()])
+    }
+}
+
+/// Plans the rows as they are.
+pub(crate) struct Together;
+
+#[async_trait]
+impl ExtensionPlanner for Together {
+    async fn plan_extension(
+        &self,
+        _: &dyn PhysicalPlanner,
+        node: &dyn UserDefinedLogicalNode,
+        _: &[&LogicalPlan],
+        inputs: &[Arc<dyn ExecutionPlan>],
+        _: &dyn Session,
+        _: &PhysicalPlanningContext,
+    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        if !node.as_any().is::<Apart>() {
+            return Ok(None);
+        }
+        match inputs {
+            [input] => Ok(Some(Arc::clone(input))),
+            _ => internal_err!("rows set apart have one input"),
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! Window frames without some of their rows: `EXCLUDE CURRENT ROW`, `GROUP` and `TIES`.
+//!
+//! - this module: [`FrameExclusion`], the rule, which computes an aggregate for the parts that are
+//!   left of a frame and puts them together
+//! - `parts`: the parts
+//! - `tokens`: how the words get past the parser
+
+mod parts;
+mod tokens;
+
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::DataType;
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TransformedResult};
+use datafusion::common::{Column, ScalarValue, not_impl_err};
+use datafusion::error::Result;
+use datafusion::functions::core::expr_fn::{greatest, least};
+use datafusion::functions_aggregate::count::count_udaf;
+use datafusion::functions_aggregate::sum::sum_udaf;
+use datafusion::logical_expr::expr::WindowFunction;
+use datafusion::logical_expr::utils::conjunction;
+use datafusion::logical_expr::{
+    AggregateUDF, Expr, LogicalPlan, Projection, Window, WindowFunctionDefinition, cast, lit, when,
+};
+use datafusion::optimizer::AnalyzerRule;
+
+use parts::{Part, parts};
+pub(crate) use tokens::with_exclusions;
+
+/// What a frame leaves out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Exclusion {
+    NoOthers,
+    CurrentRow,
+    /// The row and its peers.
+    Group,
+    /// Its peers.
+    Ties,
+}
+
+impl Exclusion {
+    const ALL: [Self; 4] = [Self::NoOthers, Self::CurrentRow, Self::Group, Self::Ties];
+
+    fn words(self) -> &'static [&'static str] {
+        match self {
+            Exclusion::NoOthers => &["NO", "OTHERS"],
+            Exclusion::CurrentRow => &["CURRENT", "ROW"],
+            Exclusion::Group => &["GROUP"],
+            Exclusion::Ties => &["TIES"],
+        }
+    }
+
+    fn of(words: &[&str]) -> Option<Self> {
+        Self::ALL.into_iter().find(|exclusion| exclusion.words() == words)
+    }
+
+    /// The constant that stands for it among the expressions to partition by.
+    fn mark(self) -> &'static str {
+        match self {
+            Exclusion::NoOthers => "EXCLUDE NO OTHERS",
+            Exclusion::CurrentRow => "EXCLUDE CURRENT ROW",
+            Exclusion::Group => "EXCLUDE GROUP",
+            Exclusion::Ties => "EXCLUDE TIES",
+        }
+    }
+
+    fn of_mark(expr: &Expr) -> Option<Self> {
+        let Expr::Literal(value, _) = expr else { return None };
+        let text = value.try_as_str()??;
+        Self::ALL.into_iter().find(|exclusion| exclusion.mark() == text)
+    }
+}
+
+/// Computes aggregates over frames that leave rows out from aggregates over whole frames.
+#[derive(Debug)]
+pub(crate) struct FrameExclusion;
+
+impl AnalyzerRule for FrameExclusion {
+    fn name(&self) -> &'static str {
+        "frame_exclusion"
+    }
+
+    fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
+        let rewritten = plan.transform_up_with_subqueries(|node| match node {
+            LogicalPlan::Window(window) if window.window_expr.iter().any(is_marked) => {
+                Ok(Transformed::yes(without_marks(&window)?))
+            }
+            node => Ok(Transformed::no(node)),
+        });
+        rewritten.data()
+    }
+}
+
+fn is_marked(expr: &Expr) -> bool {
+    let Expr::WindowFunction(function) = expr.clone().unalias() else { return false };
+    function.params.partition_by.iter().any(|expr| Exclusion::of_mark(expr).is_some())
+}
+
+/// The same columns from windows whose frames are whole.
+fn without_marks(window: &Window) -> Result<LogicalPlan> {
+    let mut plan = window.input.as_ref().clone();
+    let mut columns: Vec<Expr> = plan.schema().columns().into_iter().map(Expr::Column).collect();
+    let width = columns.len();
+    for (place, expr) in window.window_expr.iter().enumerate() {
+        let name = |part: usize| format!("__part_{place}_{part}");
+        let Expr::WindowFunction(mut function) = expr.clone().unalias() else {
+            return not_impl_err!("EXCLUDE in {expr}");
+        };
+        let mark = function.params.partition_by.iter().find_map(Exclusion::of_mark);
+        function.params.partition_by.retain(|expr| Exclusion::of_mark(expr).is_none());
+        let (qualifier, field) = window.schema.qualified_field(width + place);
+        let mut pieces = Pieces { function: &function, exprs: Vec::new(), name: &name };
+        let value = match mark {
+            None | Some(Exclusion::NoOthers) => pieces.add(Expr::WindowFunction(function.clone())),
+            Some(mark) => pieces.value(mark, field.data_type())?,
+        };
+        // Windows of the same order stand in one node, so that they see peers in one order.
+        let (ordered, by_peers): (Vec<_>, Vec<_>) = std::mem::take(&mut pieces.exprs)
+            .into_iter()
+            .partition(|expr| is_ordered(expr, &function));
+        for exprs in [ordered, by_peers] {
+            if !exprs.is_empty() {
+                plan = LogicalPlan::Window(Window::try_new(exprs, Arc::new(plan))?);
+            }
+        }
+        columns.push(value.alias_qualified(qualifier.cloned(), field.name()));
+    }
+    Ok(LogicalPlan::Projection(Projection::try_new(columns, Arc::new(plan))?))
+}
+
+/// Whether a window has the order of the function that it is a part of.
+fn is_ordered(expr: &Expr, function: &WindowFunction) -> bool {
+    match expr.clone().unalias() {
+        Expr::WindowFunction(part) => part.params.order_by == function.params.order_by,
+        _ => false,
+    }
+}
+
+/// The windows that a function is put together from.
+struct Pieces<'a> {
+    function: &'a WindowFunction,
+    exprs: Vec<Expr>,
+    name: &'a dyn Fn(usize) -> String,
+}
+
+impl Pieces<'_> {
+    /// Computes a window; its column.
+    fn add(&mut self, expr: Expr) -> Expr {
+        let name = (self.name)(self.exprs.len());
+        self.exprs.push(expr.alias(&name));
+        Expr::Column(Column::new_unqualified(name))
+    }
+
+    fn value(&mut self, mark: Exclusion, data_type: &DataType) -> Result<Expr> {
+        let WindowFunctionDefinition::AggregateUDF(aggregate) = &self.function.fun else {
+            return not_impl_err!("EXCLUDE with {}", self.function.fun.name());
+        };
+        if self.function.params.distinct {
+            return not_impl_err!("EXCLUDE with DISTINCT");
+        }
+        match (aggregate.name(), data_type) {
+            ("count", _) => self.count(mark),
+            ("sum", _) => self.total(aggregate, data_type, mark, add_known),
+            ("min", _) => {
+                let smaller = |one, other| Ok(least(vec![one, other]));
+                self.total(aggregate, data_type, mark, smaller)
+            }
+            ("max", _) => {
+                let greater = |one, other| Ok(greatest(vec![one, other]));
+                self.total(aggregate, data_type, mark, greater)
+            }
+            ("avg", DataType::Float64) => {
+                let sum = self.total(&sum_udaf(), data_type, mark, add_known)?;
+                let count = self.count(mark)?;
+                // Without a value the sum is NULL.
+                let count = when(count.clone().gt(lit(0_i64)), count).end()?;
+                Ok(sum / cast(count, DataType::Float64))
+            }
+            (name, data_type) => not_impl_err!("EXCLUDE with {name} of {data_type}"),
+        }
+    }
+
+    /// The windows of an aggregate over the parts of the frame.
+    fn over(&mut self, aggregate: &Arc<AggregateUDF>, parts: &[Part]) -> Vec<Expr> {
+        let windows: Vec<Expr> =
+            parts.iter().filter_map(|part| part.window(self.function, aggregate)).collect();
+        windows.into_iter().map(|window| self.add(window)).collect()
+    }
+
+    fn count(&mut self, mark: Exclusion) -> Result<Expr> {
+        let parts = parts(&self.function.params, mark)?;
+        let counts = self.over(&count_udaf(), &parts);
+        let mut count = counts.into_iter().reduce(|one, other| one + other);
+        if parts.contains(&Part::Itself) {
+            let known = self.function.params.args.iter().map(|arg| arg.clone().is_not_null());
+            let is_counted = conjunction(known.chain(self.filter())).unwrap_or_else(|| lit(true));
+            let own = when(is_counted, lit(1_i64)).otherwise(lit(0_i64))?;
+            count = Some(match count {
+                Some(count) => count + own,
+                None => own,
+            });
+        }
+        Ok(count.unwrap_or_else(|| lit(0_i64)))
+    }
+
+    /// An aggregate of which two come to one by an operation that leaves out NULL.
+    fn total(
+        &mut self,
+        aggregate: &Arc<AggregateUDF>,
+        data_type: &DataType,
+        mark: Exclusion,
+        both: fn(Expr, Expr) -> Result<Expr>,
+    ) -> Result<Expr> {
+        let parts = parts(&self.function.params, mark)?;
+        let mut values = self.over(aggregate, &parts);
+        if parts.contains(&Part::Itself) {
+            let own = cast(self.function.params.args[0].clone(), data_type.clone());
+            values.push(match self.filter() {
+                Some(filter) => when(filter, own).end()?,
+                None => own,
+            });
+        }
+        let mut values = values.into_iter();
+        let Some(first) = values.next() else {
+            return Ok(lit(ScalarValue::try_from(data_type)?));
+        };
+        values.try_fold(first, both)
+    }
+
+    fn filter(&self) -> Option<Expr> {
+        self.function.params.filter.as_deref().cloned()
+    }
+}
+
+/// The sum of two values; of one, if the other is NULL.
+fn add_known(one: Expr, other: Expr) -> Result<Expr> {
+    when(one.clone().is_null(), other.clone())
+        .when(other.clone().is_null(), one.clone())
+        .otherwise(one + other)
+}
