@@ -127,7 +127,8 @@ impl Session {
             factories.insert(name.to_string(), factory);
         }
         *state.table_factories_mut() = factories;
-        crate::functions::register(&mut state)?;
+        let meanings = crate::functions::register(&mut state)?;
+        state.register_function_rewrite(meanings)?;
         state.register_file_format(Arc::new(CsvFormatFactory::csv()), true)?;
         state.register_file_format(Arc::new(CsvFormatFactory::tsv()), true)?;
 
