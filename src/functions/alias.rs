@@ -15,7 +15,9 @@ use datafusion::error::Result;
 use datafusion::execution::FunctionRegistry;
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::expr_rewriter::FunctionRewrite;
-use datafusion::logical_expr::{AggregateUDF, Expr, ScalarUDF, WindowFunctionDefinition, WindowUDF};
+use datafusion::logical_expr::{
+    AggregateUDF, Expr, ScalarUDF, WindowFunctionDefinition, WindowUDF,
+};
 
 use super::shorthand::Shorthand;
 
@@ -23,17 +25,12 @@ type Names = &'static [&'static str];
 
 /// Scalar functions and their other names.
 const SCALARS: &[(&str, Names)] = &[
-    ("array_to_string", &["array_to_text"]),
-    ("btrim", &["strip"]),
     ("ceil", &["ceiling"]),
     ("chr", &["char"]),
     ("current_date", &["curdate", "get_current_date"]),
     ("current_time", &["curtime", "get_current_time"]),
-    ("date_bin", &["bin_date"]),
     ("ends_with", &["endswith", "suffix"]),
-    ("from_unixtime", &["fromunixtime"]),
     ("gcd", &["greatest_common_divisor"]),
-    ("initcap", &["title_case"]),
     ("lcm", &["least_common_multiple"]),
     ("levenshtein", &["edit_distance", "editdist3"]),
     ("lower", &["lcase"]),
@@ -44,7 +41,6 @@ const SCALARS: &[(&str, Names)] = &[
     ("repeat", &["replicate"]),
     ("signum", &["sign"]),
     ("starts_with", &["prefix", "startswith"]),
-    ("strpos", &["str_position"]),
     ("substr", &["mid"]),
     ("to_timestamp", &["to_datetime"]),
     ("to_timestamp_micros", &["timestamp_micros"]),
@@ -59,8 +55,7 @@ const SCALARS: &[(&str, Names)] = &[
 /// Aggregate functions and their other names.
 const AGGREGATES: &[(&str, Names)] = &[
     ("any_value", &["any", "arbitrary"]),
-    ("approx_distinct", &["approx_count_distinct", "approx_unique", "ndv", "uniq"]),
-    ("approx_median", &["median_approx"]),
+    ("approx_distinct", &["approx_count_distinct", "ndv", "uniq"]),
     ("approx_percentile_cont", &["approx_percentile", "approx_quantile", "percentile_approx"]),
     ("array_agg", &["grouparray", "list"]),
     ("bit_and", &["bitand_agg", "groupbitand"]),
@@ -73,12 +68,12 @@ const AGGREGATES: &[(&str, Names)] = &[
     ("first_value", &["first"]),
     ("grouping", &["grouping_id"]),
     ("last_value", &["last"]),
-    ("percentile_cont", &["percentile", "quantileexact"]),
+    ("percentile_cont", &["percentile"]),
     ("stddev", &["std", "stddevsamp", "stdev"]),
     ("stddev_pop", &["stddevpop", "stdevp"]),
     ("string_agg", &["group_concat", "listagg"]),
     ("var", &["varsamp", "variance"]),
-    ("var_pop", &["varp", "varpop", "variance_pop"]),
+    ("var_pop", &["varp", "varpop"]),
 ];
 
 /// Window functions and their other names.

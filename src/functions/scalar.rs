@@ -1,7 +1,7 @@
 //! Scalar functions as a table of what they take and give, and a body for a batch.
 //!
 //! A body sees its arguments in few types: texts are `Utf8View`, integers `Int64`, floats
-//! `Float64`; [`Arg`] says what is cast to them. A constant stays one value, which every row gets.
+//! `Float64`; [`Arg`] says what is made of which. A constant stays one value, which every row gets.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -11,6 +11,7 @@ use arrow::array::{
     Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, PrimitiveArray, StringViewArray,
     StringViewBuilder, new_empty_array,
 };
+use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, FieldRef, IntervalUnit, TimeUnit};
 use datafusion::common::{ScalarValue, exec_err, plan_err};
 use datafusion::error::Result;
@@ -19,7 +20,7 @@ use datafusion::logical_expr::{
     Volatility,
 };
 
-/// What an argument is, and so what it is cast to.
+/// What an argument is, and so what is made of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Arg {
     /// `Utf8View`.
@@ -63,16 +64,19 @@ impl Arg {
     /// What a value of this type is cast to, or `None` if it is no such argument.
     fn coerced(self, from: &DataType) -> Option<DataType> {
         let from = match from {
-            DataType::Dictionary(_, values) => values,
+            DataType::Dictionary(_, values) => values.as_ref(),
             DataType::RunEndEncoded(_, values) => values.data_type(),
             other => other,
         };
         let null = from.is_null();
         let date = matches!(from, DataType::Date32 | DataType::Date64);
         match self {
-            Arg::Text => (null || is_text(from)).then_some(DataType::Utf8View),
+            // A text is left as it is: a cast would hide from the function that it is a constant.
+            Arg::Text if null => Some(DataType::Utf8View),
+            Arg::Text => is_text(from).then(|| from.clone()),
             Arg::Texts => match from {
-                DataType::List(field) | DataType::LargeList(field)
+                DataType::List(field)
+                | DataType::LargeList(field)
                 | DataType::FixedSizeList(field, _)
                     if is_text(field.data_type()) || field.data_type().is_null() =>
                 {
@@ -260,8 +264,8 @@ impl ScalarUDFImpl for Scalar {
         if args.number_rows == 0 {
             return Ok(ColumnarValue::Array(new_empty_array(args.return_type())));
         }
-        let constant =
-            !args.args.is_empty() && args.args.iter().all(|a| matches!(a, ColumnarValue::Scalar(_)));
+        let constant = !args.args.is_empty()
+            && args.args.iter().all(|a| matches!(a, ColumnarValue::Scalar(_)));
         let rows = if constant { 1 } else { args.number_rows };
         let columns = args.args.iter().map(Column::new).collect::<Result<_>>()?;
         let returned = args.return_field.data_type().clone();
@@ -300,10 +304,15 @@ struct Column {
 
 impl Column {
     fn new(value: &ColumnarValue) -> Result<Self> {
-        Ok(match value {
-            ColumnarValue::Array(array) => Column { array: Arc::clone(array), constant: false },
-            ColumnarValue::Scalar(scalar) => Column { array: scalar.to_array()?, constant: true },
-        })
+        let (array, constant) = match value {
+            ColumnarValue::Array(array) => (Arc::clone(array), false),
+            ColumnarValue::Scalar(scalar) => (scalar.to_array()?, true),
+        };
+        let array = match array.data_type() {
+            DataType::Utf8 | DataType::LargeUtf8 => cast(&array, &DataType::Utf8View)?,
+            _ => array,
+        };
+        Ok(Column { array, constant })
     }
 }
 
@@ -328,7 +337,7 @@ impl Inputs {
         self.columns.len()
     }
 
-    /// The type of an argument.
+    /// The type of an argument; that of all texts is `Utf8View`.
     pub(super) fn data_type(&self, index: usize) -> &DataType {
         self.columns[index].array.data_type()
     }

@@ -63,8 +63,7 @@ impl Shorthand {
             return Ok(());
         }
         let (least, most) = (self.args.start(), self.args.end());
-        let wanted =
-            if least == most { least.to_string() } else { format!("{least} to {most}") };
+        let wanted = if least == most { least.to_string() } else { format!("{least} to {most}") };
         plan_err!("{} takes {wanted} arguments, not {args}", self.name)
     }
 }

@@ -23,9 +23,7 @@ fn working_days_before(date: NaiveDate) -> i64 {
 /// `is_business_day(date)`.
 pub(super) fn is_business_day(inputs: &Inputs) -> Result<ArrayRef> {
     let dates = Moments::new(inputs, 0)?;
-    inputs.booleans(|row| {
-        Ok(dates.get(row).map(|date| date.weekday().num_days_from_monday() < 5))
-    })
+    inputs.booleans(|row| Ok(dates.get(row).map(|date| date.weekday().num_days_from_monday() < 5)))
 }
 
 /// `business_days_between(a, b)`: the working days from `a` up to the one before `b`; negative

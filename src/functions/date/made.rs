@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, IntervalMonthDayNanoArray};
 use arrow::compute::{DatePart, cast, date_part};
-use arrow::datatypes::{
-    DataType, Float64Type, Int64Type, IntervalMonthDayNano, TimeUnit,
-};
+use arrow::datatypes::{DataType, Float64Type, Int64Type, IntervalMonthDayNano, TimeUnit};
 use chrono::{Datelike, NaiveDate, Timelike};
 use datafusion::common::{ScalarValue, exec_datafusion_err, exec_err};
 use datafusion::error::Result;
@@ -126,9 +124,9 @@ pub(super) fn to_interval(inputs: &Inputs) -> Result<ArrayRef> {
             }
             Part::Weeks => small(number, 7).map(|days| IntervalMonthDayNano::new(0, days, 0)),
             Part::Days => small(number, 1).map(|days| IntervalMonthDayNano::new(0, days, 0)),
-            Part::Nanos(length) => number
-                .checked_mul(length)
-                .map(|nanos| IntervalMonthDayNano::new(0, 0, nanos)),
+            Part::Nanos(length) => {
+                number.checked_mul(length).map(|nanos| IntervalMonthDayNano::new(0, 0, nanos))
+            }
         };
         interval.map(Some).ok_or_else(|| out_of_range(inputs.name, &number.to_string()))
     });

@@ -34,12 +34,14 @@ fn texts() -> Vec<Arc<ScalarUDF>> {
     vec![
         Scalar::new("strftime", &[&[Moment, Text], &[Text, Moment]], texts(), strftime::strftime)
             .udf(),
-        Scalar::new("strptime", formats, Returns::Of(strptime::returned), strptime::strptime)
-            .or(&["parse_datetime"])
-            .udf(),
-        Scalar::new("try_strptime", formats, Returns::Of(strptime::returned), strptime::try_strptime)
-            .or(&["try_to_timestamp"])
-            .udf(),
+        Scalar::new("strptime", formats, Returns::Of(strptime::returned), strptime::strptime).udf(),
+        Scalar::new(
+            "try_strptime",
+            formats,
+            Returns::Of(strptime::returned),
+            strptime::try_strptime,
+        )
+        .udf(),
         Scalar::new("dayname", &[&[Moment]], texts(), strftime::day_name).udf(),
         Scalar::new("monthname", &[&[Moment]], texts(), strftime::month_name).udf(),
     ]
@@ -66,11 +68,13 @@ fn parts() -> Vec<Arc<ScalarUDF>> {
         ("isoyear", |args, _| Ok(part("isoyear", args)), &[]),
         ("epoch", |args, _| Ok(part("epoch", args)), &[]),
     ];
-    let named = named.map(|(name, meaning, others)| Shorthand::new(name, 1..=1, meaning).or(others).udf());
+    let named =
+        named.map(|(name, meaning, others)| Shorthand::new(name, 1..=1, meaning).or(others).udf());
     let calendar = ["era", "decade", "century", "millennium", "yearweek"];
     let calendar = calendar
         .map(|name| Scalar::new(name, &[&[DateOrMoment]], numbers(), made::of_calendar).udf());
-    let epochs = [("epoch_ms", "unix_millis"), ("epoch_us", "unix_micros"), ("epoch_ns", "unix_nanos")];
+    let epochs =
+        [("epoch_ms", "unix_millis"), ("epoch_us", "unix_micros"), ("epoch_ns", "unix_nanos")];
     let epochs = epochs.map(|(name, other)| {
         let forms: &[&[Arg]] = &[&[Moment], &[Integer]];
         Scalar::new(name, forms, Returns::Of(made::epoch_type), made::epoch).or(&[other]).udf()
@@ -110,7 +114,7 @@ fn distances() -> Vec<Arc<ScalarUDF>> {
             Returns::Type(DataType::Int64),
             difference::date_diff,
         )
-        .or(&["datediff", "timestampdiff"])
+        .or(&["datediff"])
         .udf(),
         Scalar::new(
             "months_between",
@@ -139,12 +143,7 @@ fn distances() -> Vec<Arc<ScalarUDF>> {
 
 /// `age` of two moments.
 fn age() -> ScalarUDF {
-    let age = Scalar::new(
-        "age",
-        &[&[Moment, Moment]],
-        Returns::Type(INTERVAL),
-        difference::age,
-    );
+    let age = Scalar::new("age", &[&[Moment, Moment]], Returns::Type(INTERVAL), difference::age);
     ScalarUDF::new_from_impl(age)
 }
 
@@ -185,15 +184,19 @@ fn shifts() -> Vec<Arc<ScalarUDF>> {
 
 /// Timestamps and intervals of numbers.
 fn made() -> Vec<Arc<ScalarUDF>> {
-    let parts: &[&[Arg]] =
-        &[&[Integer, Integer, Integer, Integer, Integer, Float], &[Integer]];
+    let parts: &[&[Arg]] = &[&[Integer, Integer, Integer, Integer, Integer, Float], &[Integer]];
     let nanos = DataType::Timestamp(TimeUnit::Nanosecond, None);
     let mut all = vec![
         Scalar::new("make_timestamp", parts, Returns::Type(micros()), made::make_timestamp)
             .or(&["timestamp_from_parts"])
             .udf(),
-        Scalar::new("make_timestamp_ms", &[&[Integer]], Returns::Type(micros()), made::make_timestamp)
-            .udf(),
+        Scalar::new(
+            "make_timestamp_ms",
+            &[&[Integer]],
+            Returns::Type(micros()),
+            made::make_timestamp,
+        )
+        .udf(),
         Scalar::new("make_timestamp_ns", &[&[Integer]], Returns::Type(nanos), made::make_timestamp)
             .udf(),
     ];
@@ -215,9 +218,8 @@ fn made() -> Vec<Arc<ScalarUDF>> {
         "to_microseconds",
         "to_nanoseconds",
     ];
-    let interval = |name, forms| {
-        Scalar::new(name, forms, Returns::Type(INTERVAL), made::to_interval).udf()
-    };
+    let interval =
+        |name, forms| Scalar::new(name, forms, Returns::Type(INTERVAL), made::to_interval).udf();
     all.extend(whole.map(|name| interval(name, &[&[Integer]])));
     all.extend(fractions.map(|name| interval(name, &[&[Integer], &[Float]])));
     all
@@ -232,8 +234,7 @@ fn zones() -> Vec<Arc<ScalarUDF>> {
             .udf(),
         Scalar::new("from_utc_timestamp", &[&[Moment, Text]], local(), zone::from_utc_timestamp)
             .udf(),
-        Scalar::new("to_utc_timestamp", &[&[Moment, Text]], local(), zone::to_utc_timestamp)
-            .udf(),
+        Scalar::new("to_utc_timestamp", &[&[Moment, Text]], local(), zone::to_utc_timestamp).udf(),
         Scalar::new("convert_timezone", between, local(), zone::convert_timezone).udf(),
     ]
 }

@@ -129,9 +129,7 @@ impl Moments {
         let (array, constant) = inputs.column(index);
         let clock = Clock::new(array.data_type())?;
         let counts = match array.data_type() {
-            DataType::Date32 => {
-                array.as_primitive::<Date32Type>().unary::<_, Int64Type>(i64::from)
-            }
+            DataType::Date32 => array.as_primitive::<Date32Type>().unary::<_, Int64Type>(i64::from),
             _ => cast(array, &DataType::Int64)?.as_primitive().clone(),
         };
         Ok(Moments { counts, constant, clock })

@@ -123,7 +123,9 @@ fn shifted(inputs: &Inputs, sign: i64) -> Result<ArrayRef> {
     let mut span = |row: usize| -> Result<Option<Span>> {
         if !of_part {
             let values = |row| match inputs.data_type(1) {
-                DataType::Int64 => Span::of_part(Part::Days, inputs.values::<Int64Type>(1).get(row)?),
+                DataType::Int64 => {
+                    Span::of_part(Part::Days, inputs.values::<Int64Type>(1).get(row)?)
+                }
                 _ => {
                     let interval = inputs.values::<IntervalMonthDayNanoType>(1).get(row)?;
                     Some(Span::of_interval(interval))
@@ -192,7 +194,8 @@ pub(super) fn next_day(inputs: &Inputs) -> Result<ArrayRef> {
     moments(inputs, |row| {
         let (Some(date), Some(name)) = (dates.get(row), names.get(row)) else { return Ok(None) };
         let weekday = known.get(name, |name| weekday(name, inputs.name))?;
-        let after = (6 + weekday.num_days_from_monday() - date.weekday().num_days_from_monday()) % 7;
+        let after =
+            (6 + weekday.num_days_from_monday() - date.weekday().num_days_from_monday()) % 7;
         let days = Days::new(u64::from(after) + 1);
         let later = date.checked_add_days(days);
         later.map(Some).ok_or_else(|| out_of_range(inputs.name, &date.to_string()))
@@ -258,8 +261,7 @@ enum Width {
 
 impl Width {
     fn new(width: IntervalMonthDayNano, function: &str) -> Result<Self> {
-        let nanos =
-            i128::from(width.days) * i128::from(DAY) + i128::from(width.nanoseconds);
+        let nanos = i128::from(width.days) * i128::from(DAY) + i128::from(width.nanoseconds);
         match (width.months, nanos) {
             (1.., 0) => Ok(Width::Months(width.months.into())),
             (0, 1..) => Ok(Width::Nanos(nanos)),

@@ -14,8 +14,7 @@ use arrow::datatypes::DataType;
 
 /// `strftime(moment, format)`, the arguments in either order.
 pub(super) fn strftime(inputs: &Inputs) -> Result<ArrayRef> {
-    let (moment, format) =
-        if *inputs.data_type(0) == DataType::Utf8View { (1, 0) } else { (0, 1) };
+    let (moment, format) = if *inputs.data_type(0) == DataType::Utf8View { (1, 0) } else { (0, 1) };
     let moments = Moments::new(inputs, moment)?;
     let formats = inputs.texts(format);
     let zone = moments.clock().zone();

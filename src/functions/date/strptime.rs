@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::array::timezone::Tz;
+use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{DataType, TimeUnit};
 use chrono::{Duration, NaiveDate, NaiveDateTime, NaiveTime, Weekday};
 use datafusion::common::{ScalarValue, exec_err};
@@ -53,23 +53,15 @@ fn parse(
     })
 }
 
-/// The type of what is parsed: with a zone or in nanoseconds if a constant format has them.
+/// The type of what is parsed: with a zone or in nanoseconds if the format is a constant that has
+/// them. Of several, which may fit in any row, none says so: what has an offset becomes UTC.
 pub(super) fn returned(_: &[DataType], constants: &[Option<&ScalarValue>]) -> Result<DataType> {
-    let formats = match constants.get(1).copied().flatten() {
-        Some(ScalarValue::List(list)) if list.is_valid(0) => joined(&list.value(0)),
-        Some(scalar) => scalar.try_as_str().flatten().map(ToString::to_string),
-        None => None,
-    };
-    let mut zone = false;
-    let mut nanos = false;
-    for format in formats.iter().flat_map(|formats| formats.split(BETWEEN)) {
-        // A wrong format is for the first row to refuse: there may be none.
-        if let Ok(format) = Format::parse(format, "strptime") {
-            zone |= format.has(&[Field::Offset, Field::Zone]);
-            nanos |= format.has(&[Field::Nano]);
-        }
-    }
-    let unit = if nanos { TimeUnit::Nanosecond } else { TimeUnit::Microsecond };
+    let format = constants.get(1).copied().flatten().and_then(ScalarValue::try_as_str).flatten();
+    // A wrong format is for the first row to refuse: there may be none.
+    let format = format.and_then(|format| Format::parse(format, "strptime").ok());
+    let has = |fields: &[Field]| format.as_ref().is_some_and(|format| format.has(fields));
+    let unit = if has(&[Field::Nano]) { TimeUnit::Nanosecond } else { TimeUnit::Microsecond };
+    let zone = has(&[Field::Offset, Field::Zone]);
     Ok(DataType::Timestamp(unit, zone.then(|| Arc::from("+00:00"))))
 }
 
@@ -194,7 +186,8 @@ impl Parts {
     /// The date, by the most telling parts; 1900-01-01 where nothing is said.
     fn date(&self) -> Option<NaiveDate> {
         // Two digits mean the years from 1969 to 2068.
-        let short = self.year_of_century.map(|year| if year < 69 { 2000 + year } else { 1900 + year });
+        let short =
+            self.year_of_century.map(|year| if year < 69 { 2000 + year } else { 1900 + year });
         let year = self.year.or(short).unwrap_or(1900);
         if let Some(week) = self.iso_week {
             let year = self.iso_year.unwrap_or(year);

@@ -3,10 +3,10 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, Datum, Scalar, new_null_array};
-use arrow::compute::concat;
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Datum, new_null_array};
 use arrow::compute::kernels::numeric;
-use arrow::datatypes::DataType;
+use arrow::compute::{cast, concat, nullif};
+use arrow::datatypes::{DataType, Float64Type};
 use arrow::error::ArrowError;
 use datafusion::common::{ScalarValue, plan_err};
 use datafusion::error::Result;
@@ -103,7 +103,8 @@ impl ScalarUDFImpl for Attempt {
         if left.is_null() && right.is_null() {
             return Ok(vec![DataType::Int64; 2]);
         }
-        let (left, right) = BinaryTypeCoercer::new(left, &self.operator, right).get_input_types()?;
+        let (left, right) =
+            BinaryTypeCoercer::new(left, &self.operator, right).get_input_types()?;
         Ok(vec![left, right])
     }
 
@@ -132,10 +133,7 @@ fn zeros_as_null(operator: Operator, divisor: &ArrayRef) -> Result<ArrayRef> {
     if operator != Operator::Divide || !divisor.data_type().is_floating() {
         return Ok(Arc::clone(divisor));
     }
-    let zero = ScalarValue::new_zero(divisor.data_type())?.to_array()?;
-    let zeros = arrow::compute::kernels::cmp::eq(divisor, &Scalar::new(&zero))?;
-    let negative = ScalarValue::new_negative_zero(divisor.data_type())?.to_array()?;
-    let negatives = arrow::compute::kernels::cmp::eq(divisor, &Scalar::new(&negative))?;
-    let zeros = arrow::compute::or(&zeros, &negatives)?;
-    Ok(arrow::compute::nullif(divisor, &zeros)?)
+    let floats = cast(divisor, &DataType::Float64)?;
+    let zeros = BooleanArray::from_unary(floats.as_primitive::<Float64Type>(), |x| x == 0.0);
+    Ok(nullif(divisor, &zeros)?)
 }

@@ -104,9 +104,7 @@ fn operators() -> Vec<Arc<ScalarUDF>> {
         .udf(),
         Shorthand::new("e", 0..=0, |_, _| Ok(lit(std::f64::consts::E))).udf(),
     ];
-    all.extend(
-        named.map(|(name, meaning, or)| Shorthand::new(name, 2..=2, meaning).or(or).udf()),
-    );
+    all.extend(named.map(|(name, meaning, or)| Shorthand::new(name, 2..=2, meaning).or(or).udf()));
     all
 }
 

@@ -15,25 +15,25 @@ use crate::functions::scalar::Inputs;
 
 /// `hex(value)`: numbers in base 16, the bytes of texts in two digits each.
 pub(super) fn hex(inputs: &Inputs) -> Result<ArrayRef> {
-    notation(inputs, |bits, out| write!(out, "{bits:X}"), |byte, out| write!(out, "{byte:02X}"))
+    notation(inputs, |bits| format!("{bits:X}"), |byte| format!("{byte:02X}"))
 }
 
 /// `bin(value)`: numbers in base 2, the bytes of texts in eight digits each.
 pub(super) fn bin(inputs: &Inputs) -> Result<ArrayRef> {
-    notation(inputs, |bits, out| write!(out, "{bits:b}"), |byte, out| write!(out, "{byte:08b}"))
+    notation(inputs, |bits| format!("{bits:b}"), |byte| format!("{byte:08b}"))
 }
 
 fn notation(
     inputs: &Inputs,
-    number: impl Fn(u64, &mut String) -> std::fmt::Result,
-    byte: impl Fn(u8, &mut String) -> std::fmt::Result,
+    number: impl Fn(u64) -> String,
+    byte: impl Fn(u8) -> String,
 ) -> Result<ArrayRef> {
     if *inputs.data_type(0) == DataType::Int64 {
         let numbers = inputs.values::<Int64Type>(0);
         return inputs.write(|row, out| {
             let value = numbers.get(row);
             if let Some(value) = value {
-                number(value.cast_unsigned(), out)?;
+                out.push_str(&number(value.cast_unsigned()));
             }
             Ok(value.is_some())
         });
@@ -46,7 +46,7 @@ fn notation(
             return Ok(false);
         }
         for value in bytes.value(row) {
-            byte(*value, out)?;
+            out.push_str(&byte(*value));
         }
         Ok(true)
     })
@@ -206,8 +206,12 @@ fn hashed(array: &ArrayRef, function: &str) -> Result<Hashed> {
             let floats = array.as_primitive::<arrow::datatypes::Float64Type>();
             Ok(Hashed::Long(floats.unary(|float| (float + 0.0).to_bits())))
         }
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Binary
-        | DataType::LargeBinary | DataType::BinaryView => {
+        DataType::Utf8
+        | DataType::LargeUtf8
+        | DataType::Utf8View
+        | DataType::Binary
+        | DataType::LargeBinary
+        | DataType::BinaryView => {
             Ok(Hashed::Bytes(cast(array, &DataType::BinaryView)?.as_binary_view().clone()))
         }
         other => exec_err!(

@@ -54,7 +54,9 @@ pub(super) fn jaccard(inputs: &Inputs) -> Result<ArrayRef> {
 
 /// Jaro's similarity, from 0 to 1.
 pub(super) fn jaro(inputs: &Inputs) -> Result<ArrayRef> {
-    shares(inputs, |left, right| if left.is_empty() && right.is_empty() { 0.0 } else { strsim::jaro(left, right) })
+    shares(inputs, |left, right| {
+        if left.is_empty() && right.is_empty() { 0.0 } else { strsim::jaro(left, right) }
+    })
 }
 
 /// Jaro's similarity, more for texts that begin alike.

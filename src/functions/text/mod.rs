@@ -47,12 +47,11 @@ fn bytes(name: &'static str, forms: &'static [&'static [Arg]], body: Body) -> Sc
 
 /// Regular expressions.
 fn patterns() -> Vec<Arc<ScalarUDF>> {
-    let groups: &[&[Arg]] =
-        &[&[Text, Text], &[Text, Text, Integer], &[Text, Text, Integer, Text]];
+    let groups: &[&[Arg]] = &[&[Text, Text], &[Text, Text, Integer], &[Text, Text, Integer, Text]];
     let options: &[&[Arg]] = &[&[Text, Text], &[Text, Text, Text]];
     let truth = Returns::Type(DataType::Boolean);
     vec![
-        text("regexp_extract", groups, regexp::extract).or(&["regexp_substr"]).udf(),
+        text("regexp_extract", groups, regexp::extract).udf(),
         texts("regexp_extract_all", groups, regexp::extract_all).udf(),
         Scalar::new("regexp_full_match", options, truth, regexp::full_match).udf(),
         texts("regexp_split_to_array", options, regexp::split)
@@ -107,9 +106,9 @@ fn paths() -> Vec<Arc<ScalarUDF>> {
     let separated: &[&[Arg]] = &[&[Text], &[Text, Text]];
     let trimmed: &[&[Arg]] = &[&[Text], &[Text, Boolean], &[Text, Text], &[Text, Boolean, Text]];
     vec![
-        text("parse_filename", trimmed, path::file_name).or(&["basename"]).udf(),
+        text("parse_filename", trimmed, path::file_name).udf(),
         text("parse_dirname", separated, path::first_folder).udf(),
-        text("parse_dirpath", separated, path::folders).or(&["dirname"]).udf(),
+        text("parse_dirpath", separated, path::folders).udf(),
         texts("parse_path", separated, path::names).udf(),
     ]
 }
@@ -126,9 +125,7 @@ fn pieces() -> Vec<Arc<ScalarUDF>> {
         &[Text, Text, Text, Text, Text],
     ];
     vec![
-        texts("string_split", &[&[Text, Text]], piece::split)
-            .or(&["split", "str_split"])
-            .udf(),
+        texts("string_split", &[&[Text, Text]], piece::split).or(&["split", "str_split"]).udf(),
         integer("unicode", &[&[Text]], piece::unicode).or(&["ord"]).udf(),
         integer("len", &[&[Any]], piece::len).udf(),
         integer("length_grapheme", &[&[Text]], piece::length_grapheme).udf(),
@@ -146,7 +143,7 @@ fn pieces() -> Vec<Arc<ScalarUDF>> {
             .or(&["charindex"])
             .udf(),
         text("mask", masks, piece::mask).udf(),
-        text("strip_accents", &[&[Text]], piece::strip_accents).or(&["remove_accents"]).udf(),
+        text("strip_accents", &[&[Text]], piece::strip_accents).udf(),
         text("printf", &[&[Text, Any]], template::printf).or(&["format_string"]).repeating().udf(),
         text("format", &[&[Text, Any]], template::format).repeating().udf(),
     ]

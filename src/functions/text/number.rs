@@ -93,7 +93,9 @@ fn parsed(text: &str) -> Option<f64> {
     let text = text.trim();
     if let Some(inner) = text.strip_prefix('(').and_then(|text| text.strip_suffix(')')) {
         let inner = inner.trim();
-        return inner.starts_with(|c: char| c.is_ascii_digit() || c == '.').then(|| parsed(inner))?
+        return inner
+            .starts_with(|c: char| c.is_ascii_digit() || c == '.')
+            .then(|| parsed(inner))?
             .map(|number| -number);
     }
     if let Some(number) = text.strip_suffix('%') {
@@ -138,7 +140,10 @@ mod tests {
         for (text, number) in numbers {
             assert_eq!(parsed(text), Some(number), "{text}");
         }
-        for text in ["", "abc", "1,23", "1234,567", "12,345,6", "1.5,000", "inf", "nan", "(-5)", "%", "--1", "1 2"] {
+        for text in [
+            "", "abc", "1,23", "1234,567", "12,345,6", "1.5,000", "inf", "nan", "(-5)", "%", "--1",
+            "1 2",
+        ] {
             assert_eq!(parsed(text), None, "{text}");
         }
     }

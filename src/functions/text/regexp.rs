@@ -36,7 +36,9 @@ impl<'a> Patterns<'a> {
             return Ok(None);
         };
         let (function, anchored) = (self.function, self.anchored);
-        self.compiled.get(pattern, |pattern| compile(pattern, options, anchored, function)).map(Some)
+        self.compiled
+            .get(pattern, |pattern| compile(pattern, options, anchored, function))
+            .map(Some)
     }
 }
 

@@ -1,7 +1,9 @@
 //! `printf` and `format`: values put into a template.
 
-use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, StringViewArray, UInt64Array};
 use arrow::array::BooleanArray;
+use arrow::array::{
+    Array, ArrayRef, AsArray, Float64Array, Int64Array, StringViewArray, UInt64Array,
+};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
