@@ -134,9 +134,9 @@ impl Meanings {
         }
     }
 
-    fn scalar(&self, call: &ScalarFunction, schema: &DFSchema) -> Result<Option<Expr>> {
+    fn scalar(&self, call: &ScalarFunction) -> Result<Option<Expr>> {
         if let Some(shorthand) = call.func.inner().downcast_ref::<Shorthand>() {
-            return shorthand.meaning(call.args.clone(), schema).map(Some);
+            return shorthand.meaning(call.args.clone()).map(Some);
         }
         let known = self.scalars.get(call.func.name()).filter(|known| ***known != *call.func);
         Ok(known.map(|known| known.call(call.args.clone())))
@@ -151,12 +151,12 @@ impl FunctionRewrite for Meanings {
     fn rewrite(
         &self,
         mut expr: Expr,
-        schema: &DFSchema,
+        _schema: &DFSchema,
         _config: &ConfigOptions,
     ) -> Result<Transformed<Expr>> {
         match &mut expr {
             Expr::ScalarFunction(call) => {
-                if let Some(meaning) = self.scalar(call, schema)? {
+                if let Some(meaning) = self.scalar(call)? {
                     return Ok(Transformed::yes(meaning));
                 }
             }

@@ -237,17 +237,9 @@ impl ScalarUDFImpl for Scalar {
     }
 
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
-        if let Some(types) = self.forms.iter().find_map(|form| self.fitting(form, types)) {
-            return Ok(types);
-        }
-        let wanted: Vec<String> = self.forms.iter().map(|form| self.described(form)).collect();
-        let types: Vec<String> = types.iter().map(crate::output::sql_type_name).collect();
-        plan_err!(
-            "no function {}({}); it is called as {}",
-            self.name,
-            types.join(", "),
-            wanted.join(" or ")
-        )
+        // What fits no form is refused where the type of the result is asked for: there, a message
+        // reaches the user as it is.
+        Ok(self.cast_to(types).unwrap_or_else(|| types.to_vec()))
     }
 
     fn return_type(&self, types: &[DataType]) -> Result<DataType> {
@@ -280,7 +272,21 @@ impl ScalarUDFImpl for Scalar {
 }
 
 impl Scalar {
+    fn cast_to(&self, types: &[DataType]) -> Option<Vec<DataType>> {
+        self.forms.iter().find_map(|form| self.fitting(form, types))
+    }
+
     fn returned(&self, types: &[DataType], scalars: &[Option<&ScalarValue>]) -> Result<DataType> {
+        if self.cast_to(types).is_none() {
+            let wanted: Vec<String> = self.forms.iter().map(|form| self.described(form)).collect();
+            let types: Vec<String> = types.iter().map(crate::output::sql_type_name).collect();
+            return plan_err!(
+                "no function {}({}); it is called as {}",
+                self.name,
+                types.join(", "),
+                wanted.join(" or ")
+            );
+        }
         match &self.returns {
             Returns::Type(data_type) => Ok(data_type.clone()),
             Returns::Argument(index) => Ok(types[*index].clone()),

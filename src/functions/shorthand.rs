@@ -21,8 +21,8 @@ use datafusion::logical_expr::{
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_expr::create_physical_expr;
 
-/// What makes the expression, of the arguments and their types.
-pub(super) type Meaning = fn(Vec<Expr>, &[DataType]) -> Result<Expr>;
+/// What makes the expression of the arguments.
+pub(super) type Meaning = fn(Vec<Expr>) -> Result<Expr>;
 
 /// A function that stands for an expression.
 pub(super) struct Shorthand {
@@ -52,10 +52,12 @@ impl Shorthand {
     }
 
     /// What a call means.
-    pub(super) fn meaning(&self, args: Vec<Expr>, schema: &DFSchema) -> Result<Expr> {
+    ///
+    /// # Errors
+    /// `Plan` if there are too few arguments, or too many.
+    pub(super) fn meaning(&self, args: Vec<Expr>) -> Result<Expr> {
         self.check(args.len())?;
-        let types = args.iter().map(|arg| arg.get_type(schema)).collect::<Result<Vec<_>>>()?;
-        (self.meaning)(args, &types)
+        (self.meaning)(args)
     }
 
     fn check(&self, args: usize) -> Result<()> {
@@ -103,7 +105,6 @@ impl ScalarUDFImpl for Shorthand {
     }
 
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
-        self.check(types.len())?;
         Ok(types.to_vec())
     }
 
@@ -121,7 +122,7 @@ impl ScalarUDFImpl for Shorthand {
             Some(scalar) => Expr::Literal((*scalar).clone(), None),
             None => column(i),
         });
-        let expr = coerced(self.meaning(values.collect(), &schema)?, &schema)?;
+        let expr = coerced(self.meaning(values.collect())?, &schema)?;
         let (_, field) = expr.to_field(&schema)?;
         Ok(Arc::new(Field::new(self.name, field.data_type().clone(), field.is_nullable())))
     }
@@ -138,7 +139,7 @@ impl ScalarUDFImpl for Shorthand {
             });
             columns.push(arg.to_array(args.number_rows)?);
         }
-        let expr = coerced(self.meaning(values, &schema)?, &schema)?;
+        let expr = coerced(self.meaning(values)?, &schema)?;
         let batch = RecordBatch::try_new_with_options(
             Arc::new(schema.as_arrow().clone()),
             columns,

@@ -134,7 +134,6 @@ pub(super) fn months_between(inputs: &Inputs) -> Result<ArrayRef> {
     })
 }
 
-#[expect(clippy::cast_precision_loss, reason = "months and seconds of a month are exact")]
 fn fraction_of_months(start: NaiveDateTime, end: NaiveDateTime) -> f64 {
     let months = (month_number(end.date()) - month_number(start.date())) as f64;
     let last = |moment: NaiveDateTime| moment.day() == days_in_month(moment.date());

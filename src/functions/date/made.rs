@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Int64Array, IntervalMonthDayNanoArray};
+use arrow::array::{ArrayRef, AsArray, Int64Array, IntervalMonthDayNanoArray};
 use arrow::compute::{DatePart, cast, date_part};
 use arrow::datatypes::{DataType, Float64Type, Int64Type, IntervalMonthDayNano, TimeUnit};
 use chrono::{Datelike, NaiveDate, Timelike};
@@ -86,11 +86,6 @@ pub(super) fn make_timestamp(inputs: &Inputs) -> Result<ArrayRef> {
     })
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "microseconds of a minute"
-)]
 fn timestamp(parts: &[i64], second: f64) -> Option<chrono::NaiveDateTime> {
     let part = |index: usize| u32::try_from(*parts.get(index)?).ok();
     let date = NaiveDate::from_ymd_opt(i32::try_from(parts[0]).ok()?, part(1)?, part(2)?)?;
@@ -134,11 +129,6 @@ pub(super) fn to_interval(inputs: &Inputs) -> Result<ArrayRef> {
 }
 
 /// Intervals of fractions, to the microsecond.
-#[expect(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    reason = "checked to be below the largest number of microseconds"
-)]
 fn of_floats(inputs: &Inputs, length: i64) -> Result<ArrayRef> {
     let numbers = inputs.values::<Float64Type>(0);
     let intervals = inputs.rows().map(|row| {
@@ -181,7 +171,6 @@ pub(super) fn of_calendar(inputs: &Inputs) -> Result<ArrayRef> {
 }
 
 /// `julian(moment)`: the Julian day, counted from midnight as in Postgres.
-#[expect(clippy::cast_precision_loss, reason = "days and nanoseconds of a day")]
 pub(super) fn julian(inputs: &Inputs) -> Result<ArrayRef> {
     /// The Julian day of the last day before the year 1.
     const BEFORE_YEAR_1: i32 = 1_721_425;

@@ -51,22 +51,22 @@ fn texts() -> Vec<Arc<ScalarUDF>> {
 fn parts() -> Vec<Arc<ScalarUDF>> {
     let numbers = || Returns::Type(DataType::Int64);
     let named: [(&'static str, Meaning, &[&str]); 16] = [
-        ("year", |args, _| Ok(part("year", args)), &[]),
-        ("quarter", |args, _| Ok(part("quarter", args)), &[]),
-        ("month", |args, _| Ok(part("month", args)), &[]),
-        ("week", |args, _| Ok(part("week", args)), &["weekofyear"]),
-        ("day", |args, _| Ok(part("day", args)), &["dayofmonth"]),
-        ("hour", |args, _| Ok(part("hour", args)), &[]),
-        ("minute", |args, _| Ok(part("minute", args)), &[]),
-        ("second", |args, _| Ok(part("second", args)), &[]),
-        ("millisecond", |args, _| Ok(part("millisecond", args)), &[]),
-        ("microsecond", |args, _| Ok(part("microsecond", args)), &[]),
-        ("nanosecond", |args, _| Ok(part("nanosecond", args)), &[]),
-        ("dayofweek", |args, _| Ok(part("dow", args)), &["weekday"]),
-        ("isodow", |args, _| Ok(part("isodow", args)), &[]),
-        ("dayofyear", |args, _| Ok(part("doy", args)), &[]),
-        ("isoyear", |args, _| Ok(part("isoyear", args)), &[]),
-        ("epoch", |args, _| Ok(part("epoch", args)), &[]),
+        ("year", |args| Ok(part("year", args)), &[]),
+        ("quarter", |args| Ok(part("quarter", args)), &[]),
+        ("month", |args| Ok(part("month", args)), &[]),
+        ("week", |args| Ok(part("week", args)), &["weekofyear"]),
+        ("day", |args| Ok(part("day", args)), &["dayofmonth"]),
+        ("hour", |args| Ok(part("hour", args)), &[]),
+        ("minute", |args| Ok(part("minute", args)), &[]),
+        ("second", |args| Ok(part("second", args)), &[]),
+        ("millisecond", |args| Ok(part("millisecond", args)), &[]),
+        ("microsecond", |args| Ok(part("microsecond", args)), &[]),
+        ("nanosecond", |args| Ok(part("nanosecond", args)), &[]),
+        ("dayofweek", |args| Ok(part("dow", args)), &["weekday"]),
+        ("isodow", |args| Ok(part("isodow", args)), &[]),
+        ("dayofyear", |args| Ok(part("doy", args)), &[]),
+        ("isoyear", |args| Ok(part("isoyear", args)), &[]),
+        ("epoch", |args| Ok(part("epoch", args)), &[]),
     ];
     let named =
         named.map(|(name, meaning, others)| Shorthand::new(name, 1..=1, meaning).or(others).udf());
@@ -82,13 +82,13 @@ fn parts() -> Vec<Arc<ScalarUDF>> {
     let julian = Returns::Type(DataType::Float64);
     let mut all = vec![
         Scalar::new("julian", &[&[Moment]], julian, made::julian).udf(),
-        Shorthand::new("unix_timestamp", 0..=1, |mut args, _| {
+        Shorthand::new("unix_timestamp", 0..=1, |mut args| {
             let moment = args.pop().unwrap_or_else(now);
             Ok(to_unixtime(vec![moment]))
         })
         .or(&["unix_seconds"])
         .udf(),
-        Shorthand::new("unix_date", 1..=1, |mut args, _| {
+        Shorthand::new("unix_date", 1..=1, |mut args| {
             let date = cast(args.pop().unwrap_or_default(), DataType::Date32);
             Ok(cast(date, DataType::Int32))
         })
@@ -123,7 +123,7 @@ fn distances() -> Vec<Arc<ScalarUDF>> {
             difference::months_between,
         )
         .udf(),
-        Shorthand::new("age", 1..=2, |mut args, _| {
+        Shorthand::new("age", 1..=2, |mut args| {
             if args.len() == 1 {
                 let today = cast(datafusion::functions::expr_fn::current_date(), micros());
                 args.insert(0, today);

@@ -65,6 +65,24 @@ impl Attempt {
             Err(error) => Err(error),
         }
     }
+
+    /// The types of two arguments that the operator can take.
+    fn cast_to(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+        let [left, right] = types else {
+            return plan_err!("{} takes 2 arguments, not {}", self.name, types.len());
+        };
+        // What is divided is no integer: 3 / 2 is 1.5.
+        let whole = |data_type: &DataType| data_type.is_integer() || data_type.is_null();
+        if self.operator == Operator::Divide && whole(left) && whole(right) {
+            return Ok(vec![DataType::Float64; 2]);
+        }
+        if left.is_null() && right.is_null() {
+            return Ok(vec![DataType::Int64; 2]);
+        }
+        let (left, right) =
+            BinaryTypeCoercer::new(left, &self.operator, right).get_input_types()?;
+        Ok(vec![left, right])
+    }
 }
 
 /// There is one function of a name.
@@ -92,24 +110,13 @@ impl ScalarUDFImpl for Attempt {
     }
 
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
-        let [left, right] = types else {
-            return plan_err!("{} takes 2 arguments, not {}", self.name, types.len());
-        };
-        // What is divided is no integer: 3 / 2 is 1.5.
-        let whole = |data_type: &DataType| data_type.is_integer() || data_type.is_null();
-        if self.operator == Operator::Divide && whole(left) && whole(right) {
-            return Ok(vec![DataType::Float64; 2]);
-        }
-        if left.is_null() && right.is_null() {
-            return Ok(vec![DataType::Int64; 2]);
-        }
-        let (left, right) =
-            BinaryTypeCoercer::new(left, &self.operator, right).get_input_types()?;
-        Ok(vec![left, right])
+        // What does not fit is refused where the type of the result is asked for: there, a message
+        // reaches the user as it is.
+        Ok(self.cast_to(types).unwrap_or_else(|_| types.to_vec()))
     }
 
     fn return_type(&self, types: &[DataType]) -> Result<DataType> {
-        let types = self.coerce_types(types)?;
+        let types = self.cast_to(types)?;
         BinaryTypeCoercer::new(&types[0], &self.operator, &types[1]).get_result_type()
     }
 

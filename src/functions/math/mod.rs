@@ -85,24 +85,24 @@ fn integers() -> Vec<Arc<ScalarUDF>> {
 /// Operators by name, and those that give NULL where they fail.
 fn operators() -> Vec<Arc<ScalarUDF>> {
     let named: [(&'static str, Meaning, &[&str]); 6] = [
-        ("add", |args, _| Ok(joined(args, Operator::Plus)), &[]),
-        ("subtract", |args, _| Ok(joined(args, Operator::Minus)), &[]),
-        ("multiply", |args, _| Ok(joined(args, Operator::Multiply)), &[]),
-        ("divide", |args, _| Ok(joined(args, Operator::Divide)), &[]),
-        ("mod", |args, _| Ok(joined(args, Operator::Modulo)), &["modulo"]),
-        ("xor", |args, _| Ok(joined(args, Operator::BitwiseXor)), &["bitxor"]),
+        ("add", |args| Ok(joined(args, Operator::Plus)), &[]),
+        ("subtract", |args| Ok(joined(args, Operator::Minus)), &[]),
+        ("multiply", |args| Ok(joined(args, Operator::Multiply)), &[]),
+        ("divide", |args| Ok(joined(args, Operator::Divide)), &[]),
+        ("mod", |args| Ok(joined(args, Operator::Modulo)), &["modulo"]),
+        ("xor", |args| Ok(joined(args, Operator::BitwiseXor)), &["bitxor"]),
     ];
     let mut all = vec![
         Attempt::udf("try_add", Operator::Plus),
         Attempt::udf("try_subtract", Operator::Minus),
         Attempt::udf("try_multiply", Operator::Multiply),
         Attempt::udf("try_divide", Operator::Divide),
-        Shorthand::new("negative", 1..=1, |mut args, _| {
+        Shorthand::new("negative", 1..=1, |mut args| {
             Ok(Expr::Negative(Box::new(args.pop().unwrap_or_default())))
         })
         .or(&["negate"])
         .udf(),
-        Shorthand::new("e", 0..=0, |_, _| Ok(lit(std::f64::consts::E))).udf(),
+        Shorthand::new("e", 0..=0, |_| Ok(lit(std::f64::consts::E))).udf(),
     ];
     all.extend(named.map(|(name, meaning, or)| Shorthand::new(name, 2..=2, meaning).or(or).udf()));
     all
@@ -117,19 +117,19 @@ fn joined(mut args: Vec<Expr>, operator: Operator) -> Expr {
 /// Functions that choose, refuse or describe a value.
 fn choices() -> Vec<Arc<ScalarUDF>> {
     vec![
-        Shorthand::new("if", 3..=3, |mut args, _| {
+        Shorthand::new("if", 3..=3, |mut args| {
             let otherwise = args.pop().unwrap_or_default();
             let then = args.pop().unwrap_or_default();
             when(args.pop().unwrap_or_default(), then).otherwise(otherwise)
         })
         .or(&["iff"])
         .udf(),
-        Shorthand::new("zeroifnull", 1..=1, |mut args, _| {
+        Shorthand::new("zeroifnull", 1..=1, |mut args| {
             args.push(lit(0));
             Ok(coalesce(args))
         })
         .udf(),
-        Shorthand::new("nullifzero", 1..=1, |mut args, _| {
+        Shorthand::new("nullifzero", 1..=1, |mut args| {
             Ok(nullif(args.pop().unwrap_or_default(), lit(0)))
         })
         .udf(),

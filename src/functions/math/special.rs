@@ -97,11 +97,6 @@ pub(super) fn pmod(inputs: &Inputs) -> Result<ArrayRef> {
 
 /// `width_bucket(value, low, high, buckets)`: which of so many buckets of one width a value is in,
 /// 0 below them and one more than there are above.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_precision_loss,
-    reason = "buckets are counted in 32 bits"
-)]
 pub(super) fn width_bucket(inputs: &Inputs) -> Result<ArrayRef> {
     let bounds: Vec<_> = (0..3).map(|index| inputs.values::<Float64Type>(index)).collect();
     let counts = inputs.values::<Int64Type>(3);

@@ -41,7 +41,6 @@ pub(super) fn hamming(inputs: &Inputs) -> Result<ArrayRef> {
 }
 
 /// The share of characters that both texts have, of those that one has.
-#[expect(clippy::cast_precision_loss, reason = "numbers of characters")]
 pub(super) fn jaccard(inputs: &Inputs) -> Result<ArrayRef> {
     shares(inputs, |left, right| {
         let left: HashSet<char> = left.chars().collect();

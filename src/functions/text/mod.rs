@@ -88,12 +88,12 @@ fn codes() -> Vec<Arc<ScalarUDF>> {
         integer("crc32", &[&[Bytes]], code::crc32).udf(),
         Scalar::new("hash", &[&[Any, Any]], numbers, code::hash).repeating().udf(),
         integer("xxhash64", &[&[Any, Any]], code::xxhash64).repeating().udf(),
-        Shorthand::new("to_base64", 1..=1, |mut args, _| {
+        Shorthand::new("to_base64", 1..=1, |mut args| {
             Ok(encode(args.pop().unwrap_or_default(), lit("base64pad")))
         })
         .or(&["base64", "base64_encode"])
         .udf(),
-        Shorthand::new("from_base64", 1..=1, |mut args, _| {
+        Shorthand::new("from_base64", 1..=1, |mut args| {
             Ok(decode(args.pop().unwrap_or_default(), lit("base64pad")))
         })
         .or(&["unbase64", "base64_decode"])

@@ -8,11 +8,6 @@ use datafusion::error::Result;
 use crate::functions::scalar::Inputs;
 
 /// `bar(value, min, max [, width])`: a bar whose length is where the value is between the others.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "between 0 and eight times the width"
-)]
 pub(super) fn bar(inputs: &Inputs) -> Result<ArrayRef> {
     const WIDEST: f64 = 1000.0;
     /// An eighth of a block and more.

@@ -95,7 +95,6 @@ impl Spec {
             (Value::Integer(number), Some(base @ ('x' | 'X' | 'o' | 'b' | 'B'))) => {
                 self.write_in_base(*number, base, out);
             }
-            #[expect(clippy::cast_precision_loss, reason = "a float is what is asked for")]
             (Value::Integer(number), Some('f' | 'F' | 'e' | 'E' | 'g' | 'G')) => {
                 self.write_float(*number as f64, out);
             }
