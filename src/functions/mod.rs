@@ -6,6 +6,7 @@
 mod aggregate;
 mod alias;
 mod date;
+mod inputs;
 mod json;
 mod list;
 mod map;

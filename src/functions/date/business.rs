@@ -7,7 +7,7 @@ use datafusion::common::exec_datafusion_err;
 use datafusion::error::Result;
 
 use super::moment::{Moments, moments_as};
-use crate::functions::scalar::Inputs;
+use crate::functions::inputs::Inputs;
 
 /// Days since a Monday long ago.
 fn since_a_monday(date: NaiveDate) -> i64 {

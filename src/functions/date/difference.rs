@@ -10,7 +10,7 @@ use datafusion::error::Result;
 
 use super::moment::{Moments, days_in_month, month_number};
 use super::part::{DAY, Part, SECOND, nanos};
-use crate::functions::scalar::{Inputs, Last};
+use crate::functions::inputs::{Inputs, Last};
 
 /// `date_diff(part, a, b)`: how often a new part begins between `a` and `b`. For weeks, how many
 /// times seven days lie between the dates.

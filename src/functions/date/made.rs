@@ -11,7 +11,8 @@ use datafusion::error::Result;
 
 use super::moment::{Moments, moments, of_counts, out_of_range};
 use super::part::{Part, SECOND, nanos};
-use crate::functions::scalar::{Inputs, micros};
+use crate::functions::inputs::Inputs;
+use crate::functions::scalar::micros;
 
 /// The counts of a second of `epoch_ms` and the like.
 fn per_second(function: &str) -> i64 {

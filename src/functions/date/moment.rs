@@ -15,7 +15,7 @@ use chrono::{
 use datafusion::common::{exec_datafusion_err, exec_err};
 use datafusion::error::Result;
 
-use crate::functions::scalar::Inputs;
+use crate::functions::inputs::Inputs;
 
 /// The days from the year 0 to 1970, as chrono counts them.
 const EPOCH_FROM_CE: i32 = 719_163;

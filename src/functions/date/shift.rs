@@ -13,7 +13,8 @@ use super::moment::{
     to_utc,
 };
 use super::part::{DAY, Part, SECOND, nanos};
-use crate::functions::scalar::{INTERVAL, Inputs, Last, micros};
+use crate::functions::inputs::{Inputs, Last};
+use crate::functions::scalar::{INTERVAL, micros};
 
 /// `date_add(moment, interval)`, `date_add(date, days)` and `date_add(part, number, moment)`.
 pub(super) fn date_add(inputs: &Inputs) -> Result<ArrayRef> {

@@ -9,7 +9,7 @@ use datafusion::error::Result;
 
 use super::directive::{DAYS, Field, Format, Item, MONTHS};
 use super::moment::{Moments, to_utc};
-use crate::functions::scalar::{Inputs, Last};
+use crate::functions::inputs::{Inputs, Last};
 use arrow::datatypes::DataType;
 
 /// `strftime(moment, format)`, the arguments in either order.

@@ -1,5 +1,6 @@
 //! `strptime`: text as moments.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow::array::timezone::Tz;
@@ -11,7 +12,7 @@ use datafusion::error::Result;
 
 use super::directive::{DAYS, Field, Format, Item, MONTHS};
 use super::moment::{moments, to_utc};
-use crate::functions::scalar::{Inputs, Last};
+use crate::functions::inputs::{Inputs, Last, Texts};
 
 /// Texts in a format, or in the first that fits of a list; another text is an error.
 pub(super) fn strptime(inputs: &Inputs) -> Result<ArrayRef> {
@@ -74,7 +75,7 @@ fn joined(formats: &ArrayRef) -> Option<String> {
 
 /// The second argument.
 enum Formats<'a> {
-    One(crate::functions::scalar::Texts<'a>),
+    One(Texts<'a>),
     Lists(&'a ArrayRef, bool),
 }
 
@@ -87,7 +88,7 @@ impl<'a> Formats<'a> {
         }
     }
 
-    fn get(&self, row: usize) -> Option<std::borrow::Cow<'_, str>> {
+    fn get(&self, row: usize) -> Option<Cow<'_, str>> {
         match self {
             Formats::One(texts) => texts.get(row).map(Into::into),
             Formats::Lists(lists, constant) => {

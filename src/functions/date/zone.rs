@@ -10,7 +10,8 @@ use datafusion::common::{ScalarValue, exec_err};
 use datafusion::error::Result;
 
 use super::moment::{Clock, Moments, moments, of_counts, out_of_range, to_utc, zone};
-use crate::functions::scalar::{Inputs, Last, micros};
+use crate::functions::inputs::{Inputs, Last};
+use crate::functions::scalar::micros;
 
 /// The type of `timezone`: with a zone for a timestamp without, and the other way round.
 pub(super) fn turned(types: &[DataType], _: &[Option<&ScalarValue>]) -> Result<DataType> {

@@ -12,7 +12,8 @@ use datafusion::error::Result;
 use datafusion::functions::expr_fn::{coalesce, nullif};
 use datafusion::logical_expr::{Expr, Operator, ScalarUDF, binary_expr, lit, when};
 
-use super::scalar::{Arg, Body, Inputs, Returns, Scalar};
+use super::inputs::Inputs;
+use super::scalar::{Arg, Body, Returns, Scalar};
 use super::shorthand::{Meaning, Shorthand};
 use attempt::Attempt;
 

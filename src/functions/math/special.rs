@@ -7,7 +7,7 @@ use arrow::datatypes::{DataType, Float64Type, Int64Type};
 use datafusion::common::exec_err;
 use datafusion::error::Result;
 
-use crate::functions::scalar::Inputs;
+use crate::functions::inputs::Inputs;
 
 /// A function of one float.
 pub(super) fn unary(inputs: &Inputs, function: impl Fn(f64) -> f64) -> Result<ArrayRef> {

@@ -11,7 +11,7 @@ use datafusion::common::{exec_datafusion_err, exec_err};
 use datafusion::error::Result;
 use twox_hash::XxHash64;
 
-use crate::functions::scalar::Inputs;
+use crate::functions::inputs::Inputs;
 
 /// `hex(value)`: numbers in base 16, the bytes of texts in two digits each.
 pub(super) fn hex(inputs: &Inputs) -> Result<ArrayRef> {

@@ -7,7 +7,7 @@ use arrow::datatypes::{Float64Type, Int64Type};
 use datafusion::common::exec_err;
 use datafusion::error::Result;
 
-use crate::functions::scalar::Inputs;
+use crate::functions::inputs::Inputs;
 
 fn counts(inputs: &Inputs, count: impl Fn(&str, &str) -> Result<usize>) -> Result<ArrayRef> {
     let (left, right) = (inputs.texts(0), inputs.texts(1));

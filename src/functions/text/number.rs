@@ -5,7 +5,7 @@ use arrow::datatypes::{DataType, Float64Type, Int64Type};
 use datafusion::common::exec_err;
 use datafusion::error::Result;
 
-use crate::functions::scalar::Inputs;
+use crate::functions::inputs::Inputs;
 
 /// `bar(value, min, max [, width])`: a bar whose length is where the value is between the others.
 pub(super) fn bar(inputs: &Inputs) -> Result<ArrayRef> {

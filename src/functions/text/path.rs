@@ -6,7 +6,7 @@ use arrow::array::{ArrayRef, ListBuilder, StringViewBuilder};
 use datafusion::common::exec_err;
 use datafusion::error::Result;
 
-use crate::functions::scalar::Inputs;
+use crate::functions::inputs::Inputs;
 
 /// What is between the names of a path.
 #[derive(Clone, Copy)]

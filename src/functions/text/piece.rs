@@ -10,7 +10,7 @@ use datafusion::error::Result;
 use icu_normalizer::DecomposingNormalizerBorrowed;
 use unicode_segmentation::UnicodeSegmentation;
 
-use crate::functions::scalar::Inputs;
+use crate::functions::inputs::Inputs;
 
 /// `string_split(text, separator)`: characters, if the separator is empty; all of it, if that is
 /// NULL.

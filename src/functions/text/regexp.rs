@@ -8,7 +8,7 @@ use datafusion::common::{exec_datafusion_err, exec_err};
 use datafusion::error::Result;
 use regex::{Regex, RegexBuilder};
 
-use crate::functions::scalar::{Inputs, Last, Texts};
+use crate::functions::inputs::{Inputs, Last, Texts};
 
 /// The patterns of an argument, and how they are meant.
 struct Patterns<'a> {

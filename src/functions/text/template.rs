@@ -11,7 +11,7 @@ use datafusion::common::exec_err;
 use datafusion::error::Result;
 
 use super::spec::{Align, Spec, Value};
-use crate::functions::scalar::{Inputs, Last};
+use crate::functions::inputs::{Inputs, Last};
 
 /// `printf(template, …)`, with the placeholders of C.
 pub(super) fn printf(inputs: &Inputs) -> Result<ArrayRef> {
