@@ -1,9 +1,9 @@
 //! The embedded dataframe: lazy, chainable, the same plan as SQL.
 
 mod asof;
+mod describe;
 mod pivot;
 mod sample;
-mod describe;
 
 use std::sync::Arc;
 

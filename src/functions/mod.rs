@@ -7,11 +7,14 @@ pub(crate) mod aggregate;
 mod alias;
 mod date;
 mod define;
+mod inputs;
 mod json;
 mod lambda;
 mod list;
 mod map;
 mod math;
+mod scalar;
+mod shorthand;
 mod structs;
 mod text;
 
@@ -21,6 +24,7 @@ use datafusion::error::Result;
 use datafusion::execution::FunctionRegistry;
 use datafusion::execution::SessionStateDefaults;
 use datafusion::execution::registry::MemoryFunctionRegistry;
+use datafusion::logical_expr::expr_rewriter::FunctionRewrite;
 use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::logical_expr::{AggregateUDF, Expr, HigherOrderUDF, ScalarUDF};
 
@@ -28,11 +32,14 @@ pub use datafusion::functions::expr_fn::*;
 pub use datafusion::functions_nested::expr_fn::*;
 pub use datafusion::logical_expr::{case, cast, in_list, try_cast, when};
 
-/// Adds every function and every other name to a registry that holds DataFusion's.
+/// Adds every function and every other name to a registry that holds DataFusion's, and gives the
+/// rewrite that plans with these functions need.
 ///
 /// # Errors
 /// `Plan` if the registry refuses one.
-pub(crate) fn register(registry: &mut dyn FunctionRegistry) -> Result<()> {
+pub(crate) fn register(
+    registry: &mut dyn FunctionRegistry,
+) -> Result<Arc<dyn FunctionRewrite + Send + Sync>> {
     for function in scalar_functions() {
         registry.register_udf(function)?;
     }
@@ -42,9 +49,9 @@ pub(crate) fn register(registry: &mut dyn FunctionRegistry) -> Result<()> {
     for function in higher_order_functions() {
         registry.register_higher_order_function(function)?;
     }
-    alias::register(registry)?;
     list::register_aliases(registry)?;
-    map::register_aliases(registry)
+    map::register_aliases(registry)?;
+    Ok(Arc::new(alias::register(registry)?))
 }
 
 /// Our plans of operators.
@@ -87,7 +94,7 @@ static ALL: LazyLock<MemoryFunctionRegistry> = LazyLock::new(|| {
                 .into_iter()
                 .try_for_each(|function| registry.register_udaf(function).map(drop))
         })
-        .and_then(|()| register(&mut registry));
+        .and_then(|()| register(&mut registry).map(drop));
     added.expect("functions have names that can be registered");
     registry
 });

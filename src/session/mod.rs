@@ -138,7 +138,8 @@ impl Session {
             factories.insert(name.to_string(), factory);
         }
         *state.table_factories_mut() = factories;
-        crate::functions::register(&mut state)?;
+        let meanings = crate::functions::register(&mut state)?;
+        state.register_function_rewrite(meanings)?;
         for operators in crate::functions::operators() {
             state.register_expr_planner(operators)?;
         }

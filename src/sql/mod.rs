@@ -42,10 +42,11 @@ pub(crate) fn parse(sql: &str) -> Result<Vec<Statement>> {
     let tokens = Tokenizer::new(&BrimfulDialect, sql)
         .tokenize_with_location()
         .map_err(|err| DataFusionError::SQL(Box::new(ParserError::from(err)), None))?;
-    let statements = DFParserBuilder::new(tokens::rewritten(with_exclusions(relations::rewritten(tokens)?)))
-        .with_dialect(&BrimfulDialect)
-        .with_recursion_limit(RECURSION_LIMIT)
-        .build()?
-        .parse_statements()?;
+    let statements =
+        DFParserBuilder::new(tokens::rewritten(with_exclusions(relations::rewritten(tokens)?)))
+            .with_dialect(&BrimfulDialect)
+            .with_recursion_limit(RECURSION_LIMIT)
+            .build()?
+            .parse_statements()?;
     Ok(statements.into())
 }
