@@ -4,7 +4,7 @@
 //!
 //! - [`cli`]: the `brimful` command, its flags, its REPL
 //! - `sql`: text → statements with exact names
-//! - [`frame`]: the lazy dataframe, the same plan as SQL
+//! - [`frame`]: the lazy dataframe, the same plan as SQL; [`aggregates`] for its groups
 //! - [`session`]: the one place that assembles DataFusion: memory, temporary files, formats, tables
 //! - `rewrite`: aggregates that would keep every value, as plans of operators that spill; `attempt`:
 //!   a plan in memory first, then one that spills
@@ -33,6 +33,7 @@
 //! ```
 
 mod aggregate;
+pub mod aggregates;
 mod attempt;
 pub mod cli;
 pub mod error;
@@ -55,11 +56,14 @@ mod table;
 mod window;
 mod write;
 
-pub use datafusion::functions_aggregate::expr_fn as aggregates;
-pub use datafusion::logical_expr::{Expr, SortExpr, lit};
+pub use datafusion::logical_expr::{Expr, ExprFunctionExt, SortExpr, lit};
 
 pub use error::{Error, ErrorKind, Result};
-pub use frame::{DataFrame, GroupBy, Join, col};
+pub use frame::{
+    Concat, DataFrame, Explain, Fill, GroupBy, IfExists, Join, JoinOptions, Keep, Moment,
+    ReadOptions, Selector, Then, Validate, ValueExpr, Values, When, WriteOptions, apply, col,
+    concat, selectors, when,
+};
 pub use memory::CountingAllocator;
 pub use scan::csv::CsvOptions;
 #[doc(hidden)]
