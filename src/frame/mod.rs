@@ -4,7 +4,7 @@
 //! - `construct`: frames of values, batches, ranges and files
 //! - `columns`, with `selectors`: which columns there are; `expressions`: what may be in them;
 //!   `apply`: functions of the program
-//! - `rows`, with `order`: which rows there are, and in which order
+//! - `rows`, with `order` and `sorted`: which rows there are, and in which order
 //! - `group`: aggregates
 //! - `join`, with `unique_keys`; `combine`: several frames
 //! - `missing`: NULLs and NaNs
@@ -25,6 +25,7 @@ mod order;
 mod output;
 mod rows;
 pub mod selectors;
+mod sorted;
 mod unique_keys;
 mod write;
 
@@ -49,6 +50,7 @@ pub use join::{Join, JoinOptions, Validate};
 pub use missing::Fill;
 pub use rows::Keep;
 pub use selectors::Selector;
+pub(crate) use sorted::SortedInputs;
 pub use write::{IfExists, WriteOptions};
 
 /// A query that has not run yet: columns and how to get them.

@@ -6,11 +6,12 @@ use datafusion::logical_expr::{Expr, ExprFunctionExt, LogicalPlan, Projection, S
 
 use super::DataFrame;
 use super::names::columns;
+use super::sorted::SetSorted;
 use crate::error::Result;
 
 impl DataFrame {
     /// What the rows are sorted by, in terms of the columns, if the last thing that gave them an
-    /// order was a sort and its keys are still there.
+    /// order was a sort, or a word that they are sorted, and its keys are still there.
     pub(super) fn order(&self) -> Option<Vec<SortExpr>> {
         order_of(self.plan.logical_plan())
     }
@@ -19,6 +20,9 @@ impl DataFrame {
 fn order_of(plan: &LogicalPlan) -> Option<Vec<SortExpr>> {
     match plan {
         LogicalPlan::Sort(sort) => Some(sort.expr.clone()),
+        LogicalPlan::Extension(extension) => {
+            extension.node.as_any().downcast_ref::<SetSorted>().map(|sorted| sorted.order.clone())
+        }
         LogicalPlan::Filter(filter) => order_of(&filter.input),
         LogicalPlan::Limit(limit) => order_of(&limit.input),
         LogicalPlan::Window(window) => order_of(&window.input),

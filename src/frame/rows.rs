@@ -170,6 +170,12 @@ impl DataFrame {
     /// # Errors
     /// As for [`DataFrame::select`].
     pub fn sort_by(self, by: &[&str]) -> Result<Self> {
+        let keys = self.sort_keys(by)?;
+        Ok(self.with(self.plan.clone().sort(keys)?))
+    }
+
+    /// What the names of [`DataFrame::sort_by`] mean.
+    pub(super) fn sort_keys(&self, by: &[&str]) -> Result<Vec<SortExpr>> {
         let schema = self.plan.schema();
         let keys = by.iter().map(|name| {
             if let Some(column) = find_column(schema, name)? {
@@ -181,8 +187,7 @@ impl DataFrame {
                 None => Err(no_column(schema, falling)),
             }
         });
-        let keys = keys.collect::<Result<Vec<_>>>()?;
-        Ok(self.with(self.plan.clone().sort(keys)?))
+        keys.collect()
     }
 
     /// The rows from the last to the first.

@@ -13,6 +13,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
 
 use crate::attempt::Attempts;
+use crate::frame::SortedInputs;
 use crate::share::{Parts, with_shared_parts};
 
 /// Refuses changes of a table that DataFusion 55 would make to other rows: of the input of a DELETE or
@@ -53,6 +54,7 @@ impl QueryPlanner for Planner {
         let planner = DefaultPhysicalPlanner::with_extension_planners(vec![
             Arc::new(Attempts),
             Arc::new(Parts::default()),
+            Arc::new(SortedInputs),
         ]);
         check_change(plan)?;
         planner.create_physical_plan(&with_shared_parts(plan)?, session).await

@@ -1,6 +1,6 @@
 //! The rows of a frame: the first, the last, the greatest, each once; and their order.
 
-use brimful::{DataFrame, Keep, Session, col, lit};
+use brimful::{DataFrame, ErrorKind, Explain, Keep, Session, col, lit};
 
 use crate::support::{
     Place, assert_query_error, frame_of, frame_values, in_line, in_line_sorted, plain_session,
@@ -130,6 +130,42 @@ async fn rows_are_turned_round() {
     assert_eq!(who(scores().await.reverse().unwrap()).await, "edcba");
     let nulls_first = scores().await.sort([col("score").sort(true, true)]).unwrap();
     assert_eq!(who(nulls_first.reverse().unwrap()).await, "eadcb");
+}
+
+#[tokio::test]
+async fn rows_that_are_said_to_be_sorted() {
+    let session = plain_session();
+    let values = vec![Some(4), Some(4), Some(2), None];
+    let frame =
+        session.frame([("n", values.into()), ("who", vec!["a", "b", "c", "d"].into())]).unwrap();
+    let sorted = frame.clone().set_sorted(&["-N"]).unwrap();
+    let again = sorted.clone().sort_by(&["-n"]).unwrap();
+    let plan = again.clone().explain_as(Explain::Physical).await.unwrap();
+    assert!(plan.contains("SetSortedExec") && !plan.contains("SpillingSort"), "{plan}");
+    assert_eq!(who(again).await, "abcd");
+    assert_eq!(who(sorted.clone().reverse().unwrap().limit(1).unwrap()).await, "d");
+    assert_eq!(in_line(sorted.clone().select([col("who")]).unwrap().limit(1).unwrap()).await, "a");
+    for wrong in [&["n"][..], &["-n", "-who"]] {
+        let error = frame.clone().set_sorted(wrong).unwrap().collect().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Query);
+        assert!(error.to_string().starts_with("the rows are not sorted by \"n\""), "{error}");
+    }
+    // A column that decides is read even if nothing else needs it.
+    let only = frame.clone().set_sorted(&["n"]).unwrap().select([col("who")]).unwrap();
+    assert!(only.collect().await.is_err());
+    assert!(frame.set_sorted(&["m"]).is_err());
+}
+
+#[tokio::test]
+async fn batches_are_compared_with_those_before() {
+    let session = plain_session();
+    let rows = |from, to| session.range(from, to, 1).unwrap();
+    let frame = rows(0, 20_000).set_sorted(&["value"]).unwrap();
+    assert_eq!(frame.count().await.unwrap(), 20_000);
+    // 8192 rows are a batch: the second begins below the end of the first.
+    let value = (col("value") * lit(7)) % lit(8192 * 7 + 1);
+    let frame = rows(0, 20_000).select([value.alias("v")]).unwrap().set_sorted(&["v"]).unwrap();
+    assert!(frame.collect().await.is_err());
 }
 
 /// 5000 rows; `k` has 1000 values of 5 rows each.
