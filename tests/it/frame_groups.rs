@@ -68,7 +68,7 @@ async fn every_column_is_aggregated() {
     assert_eq!(sorted(groups().sum()).await, "x 7 3.0 | y 3 8.0 | - 5 2.0");
     assert_eq!(sorted(groups().mean()).await, "x 2.3333333333333335 1.5 | y 3.0 8.0 | - 5.0 2.0");
     assert_eq!(sorted(groups().median()).await, "x 2.0 1.5 | y 3.0 8.0 | - 5.0 2.0");
-    assert_eq!(sorted(groups().quantile(1.0)).await, "x 4 2.0 | y 3 8.0 | - 5 2.0");
+    assert_eq!(sorted(groups().quantile(1.0)).await, "x 4.0 2.0 | y 3.0 8.0 | - 5.0 2.0");
     assert_eq!(sorted(groups().min()).await, "x 1 1.0 a | y 3 8.0 - | - 5 2.0 c");
     assert_eq!(sorted(groups().max()).await, "x 4 2.0 b | y 3 8.0 - | - 5 2.0 c");
     assert_eq!(sorted(groups().count()).await, "x 3 2 3 | y 1 1 0 | - 1 1 1");

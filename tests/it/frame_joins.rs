@@ -264,16 +264,16 @@ async fn joins_on_disk() {
     let frame = many(&session, 0).join_with(many(&session, 1000), checked()).unwrap();
     let sizes = frame.value_counts(&["from"]).unwrap();
     assert_eq!(in_line(sizes).await, "both 2000 | left_only 1000 | right_only 1000");
-    let twice = many(&session, 1000).union(many(&session, 3999).limit(1).unwrap()).unwrap();
+    let one = many(&session, 1000).filter(col("id").eq(lit(3999))).unwrap();
+    let twice = many(&session, 1000).union(one).unwrap();
     let frame = many(&session, 0).join_with(twice, checked()).unwrap();
     let message = frame.collect().await.unwrap_err().to_string();
     assert_eq!(message, "\"id\" = 3999 is there 2 times on the right side of the join");
     let common = many(&session, 0).intersect_all(many(&session, 2500)).unwrap();
     assert_eq!(common.count().await.unwrap(), 500);
-    let side_by_side = concat(
-        [many(&session, 0), many(&session, 0).rename([("id", "i"), ("v", "w")]).unwrap()],
-        Concat::Horizontal,
-    );
+    let rows = || many(&session, 0).sort_by(&["id"]).unwrap();
+    let others = rows().rename([("id", "i"), ("v", "w")]).unwrap();
+    let side_by_side = concat([rows(), others], Concat::Horizontal);
     let off = side_by_side.unwrap().filter(col("id").not_eq(col("i"))).unwrap();
     assert_eq!(off.count().await.unwrap(), 0);
     assert!(session.spill_metrics().written_bytes > 0);

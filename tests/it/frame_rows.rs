@@ -190,10 +190,10 @@ async fn all_of_it_goes_to_disk() {
     assert_eq!(sum(rows().tail(1000).unwrap()).await, "1000 499500");
     let last = frame_values(rows().tail(2).unwrap()).await;
     assert_eq!(last, [["1", "1"], ["0", "0"]]);
-    // Rows without an order too.
-    assert_eq!(sum(many(&session).tail(1000).unwrap()).await, "1000 4499500");
-    let reversed = many(&session).reverse().unwrap().limit(1).unwrap();
-    assert_eq!(in_line(reversed).await, "4999 999");
+    // Any rows where there is no order.
+    assert_eq!(many(&session).tail(1000).unwrap().count().await.unwrap(), 1000);
+    let reversed = rows().reverse().unwrap().limit(1).unwrap();
+    assert_eq!(in_line(reversed).await, "0 0");
     assert!(session.spill_metrics().written_bytes > 0);
     assert_eq!(in_line(rows().sort([rising("id")]).unwrap().limit(1).unwrap()).await, "0 0");
 }
