@@ -150,7 +150,11 @@ impl GroupBy {
         let keys = self.keys.exact(&frame)?;
         let wanted = frame.exact_all(aggregates)?;
         if let Some(plain) = wanted.iter().find(|expr| find_aggregate_exprs([*expr]).is_empty()) {
-            let what = format!("{} is no aggregate", plain.clone().unalias().human_display());
+            let what = match plain {
+                Expr::Column(column) => column.name.clone(),
+                plain => plain.human_display().to_string(),
+            };
+            let what = format!("{what} is no aggregate");
             return Err(Error::query(what).with_hint("say which of the values: sum, first, list …"));
         }
         let parts = find_aggregate_exprs(&wanted);

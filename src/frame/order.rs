@@ -1,8 +1,12 @@
 //! The order that the rows of a plan are known to have.
 
+use std::sync::Arc;
+
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::functions_window::expr_fn::row_number;
-use datafusion::logical_expr::{Expr, ExprFunctionExt, LogicalPlan, Projection, SortExpr};
+use datafusion::logical_expr::{
+    Expr, ExprFunctionExt, LogicalPlan, LogicalPlanBuilder, Projection, SortExpr,
+};
 
 use super::DataFrame;
 use super::names::columns;
@@ -10,11 +14,31 @@ use super::sorted::SetSorted;
 use crate::error::Result;
 
 impl DataFrame {
+    /// The rows in an order, whatever theirs was.
+    pub(super) fn in_order(&self, keys: Vec<SortExpr>) -> Result<Self> {
+        let plan = without_order(self.plan.logical_plan().clone())?;
+        Ok(self.planned(LogicalPlanBuilder::from(plan).sort(keys)?.build()?))
+    }
+
     /// What the rows are sorted by, in terms of the columns, if the last thing that gave them an
     /// order was a sort, or a word that they are sorted, and its keys are still there.
     pub(super) fn order(&self) -> Option<Vec<SortExpr>> {
         order_of(self.plan.logical_plan())
     }
+}
+
+/// The plan without the sorts at its top. A sort above would undo them; and where DataFusion 55 has a
+/// sort, a limited sort and a sort above each other, it may lose the limit.
+fn without_order(plan: LogicalPlan) -> Result<LogicalPlan> {
+    Ok(match plan {
+        LogicalPlan::Sort(sort) if sort.fetch.is_none() => {
+            without_order(Arc::unwrap_or_clone(sort.input))?
+        }
+        LogicalPlan::Filter(_) | LogicalPlan::Projection(_) | LogicalPlan::SubqueryAlias(_) => {
+            plan.map_children(|input| Ok(Transformed::yes(without_order(input)?)))?.data
+        }
+        plan => plan,
+    })
 }
 
 fn order_of(plan: &LogicalPlan) -> Option<Vec<SortExpr>> {

@@ -57,8 +57,8 @@ impl DataFrame {
     pub fn tail(self, count: usize) -> Result<Self> {
         if let Some(order) = self.order() {
             let flipped = order.iter().map(SortExpr::reverse).collect();
-            let last = self.plan.clone().sort(flipped)?.limit(0, Some(count))?.sort(order)?;
-            return Ok(self.with(last));
+            let last = self.in_order(flipped)?.limit(count)?;
+            return last.in_order(order);
         }
         let (numbered, number) = self.numbered()?;
         let last = numbered.plan.clone().sort(vec![number.clone().sort(false, false)])?;
@@ -161,7 +161,7 @@ impl DataFrame {
             .into_iter()
             .map(|sort| Ok(SortExpr { expr: self.exact(sort.expr)?, ..sort }))
             .collect::<Result<Vec<_>>>()?;
-        Ok(self.with(self.plan.clone().sort(by)?))
+        self.in_order(by)
     }
 
     /// Orders the rows by columns: `["city", "-population"]` by city, and in each by falling
@@ -171,7 +171,7 @@ impl DataFrame {
     /// As for [`DataFrame::select`].
     pub fn sort_by(self, by: &[&str]) -> Result<Self> {
         let keys = self.sort_keys(by)?;
-        Ok(self.with(self.plan.clone().sort(keys)?))
+        self.in_order(keys)
     }
 
     /// What the names of [`DataFrame::sort_by`] mean.
@@ -197,7 +197,7 @@ impl DataFrame {
     pub fn reverse(self) -> Result<Self> {
         if let Some(order) = self.order() {
             let flipped = order.iter().map(SortExpr::reverse).collect();
-            return Ok(self.with(self.plan.clone().sort(flipped)?));
+            return self.in_order(flipped);
         }
         let (numbered, number) = self.numbered()?;
         let flipped = numbered.plan.clone().sort(vec![number.sort(false, false)])?;

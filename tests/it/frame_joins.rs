@@ -152,7 +152,7 @@ async fn joins_on_conditions() {
     assert_query_error(
         spans.clone().join_where(events.clone(), [col("from").lt(col("att"))]),
         "no column \"att\"",
-        Some("did you mean \"at\"?"),
+        Some("the columns are name, from, to, at, name_right"),
     );
     assert!(spans.join_where(events, []).is_err());
 }

@@ -23,7 +23,7 @@ async fn rows_with_nulls_are_left_out() {
     assert_query_error(
         gaps().await.drop_nulls(&["tt"]),
         "no column \"tt\"",
-        Some("did you mean \"t\"?"),
+        Some("the columns are n, x, t, ok"),
     );
 }
 

@@ -93,7 +93,7 @@ async fn one_row_of_each_key() {
     assert_query_error(
         frame.unique(&["kk"], Keep::Any),
         "no column \"kk\"",
-        Some("did you mean \"k\"?"),
+        Some("the columns are id, k, n"),
     );
 }
 
@@ -122,7 +122,7 @@ async fn rows_are_sorted_by_names() {
     );
     let odd = frame.clone().rename([("n", "-n")]).unwrap();
     assert_eq!(in_line(odd.sort_by(&["-n", "T"]).unwrap()).await, "1 x | 2 x | 2 y | - x");
-    assert_query_error(frame.sort_by(&["-m"]), "no column \"m\"", Some("did you mean \"n\"?"));
+    assert_query_error(frame.sort_by(&["-m"]), "no column \"m\"", Some("the columns are n, T"));
 }
 
 #[tokio::test]
@@ -141,7 +141,7 @@ async fn rows_that_are_said_to_be_sorted() {
     let sorted = frame.clone().set_sorted(&["-N"]).unwrap();
     let again = sorted.clone().sort_by(&["-n"]).unwrap();
     let plan = again.clone().explain_as(Explain::Physical).await.unwrap();
-    assert!(plan.contains("SetSortedExec") && !plan.contains("SpillingSort"), "{plan}");
+    assert!(plan.contains("SetSortedExec") && !plan.contains("SortExec:"), "{plan}");
     assert_eq!(who(again).await, "abcd");
     assert_eq!(who(sorted.clone().reverse().unwrap().limit(1).unwrap()).await, "d");
     assert_eq!(in_line(sorted.clone().select([col("who")]).unwrap().limit(1).unwrap()).await, "a");
