@@ -116,7 +116,7 @@ impl DataFrame {
     /// # Errors
     /// `Query` if the columns differ in number or cannot be compared.
     pub fn intersect(self, other: DataFrame) -> Result<Self> {
-        self.distinct()?.as_set(other, Join::Semi)
+        self.distinct()?.matching(other, Join::Semi)
     }
 
     /// The rows that the other frame has too, as often as both have them; otherwise as
@@ -125,7 +125,7 @@ impl DataFrame {
     /// # Errors
     /// As for [`DataFrame::intersect`].
     pub fn intersect_all(self, other: DataFrame) -> Result<Self> {
-        self.as_bag(other, Join::Semi)
+        self.matching_copies(other, Join::Semi)
     }
 
     /// The rows that the other frame does not have, once each. Columns are matched by place; NULLs
@@ -134,7 +134,7 @@ impl DataFrame {
     /// # Errors
     /// As for [`DataFrame::intersect`].
     pub fn except(self, other: DataFrame) -> Result<Self> {
-        self.distinct()?.as_set(other, Join::Anti)
+        self.distinct()?.matching(other, Join::Anti)
     }
 
     /// The rows without those of the other frame: one that is there three times and once in the
@@ -143,11 +143,11 @@ impl DataFrame {
     /// # Errors
     /// As for [`DataFrame::intersect`].
     pub fn except_all(self, other: DataFrame) -> Result<Self> {
-        self.as_bag(other, Join::Anti)
+        self.matching_copies(other, Join::Anti)
     }
 
     /// The rows that do, or do not, equal one of the other frame.
-    fn as_set(self, other: DataFrame, how: Join) -> Result<Self> {
+    fn matching(self, other: DataFrame, how: Join) -> Result<Self> {
         let names = self.names();
         let others = columns(other.plan.schema());
         if others.len() != names.len() {
@@ -162,12 +162,12 @@ impl DataFrame {
         self.join_with(other, JoinOptions::on(names).how(how).nulls_equal(true))
     }
 
-    /// As [`DataFrame::as_set`], but the second copy of a row equals only a second copy.
-    fn as_bag(self, other: DataFrame, how: Join) -> Result<Self> {
+    /// As [`DataFrame::matching`], but the second copy of a row equals only a second copy.
+    fn matching_copies(self, other: DataFrame, how: Join) -> Result<Self> {
         let copy = free_name(self.plan.schema(), "copy");
         let left = self.copies_numbered(&copy)?;
         let right = other.copies_numbered(&copy)?;
-        left.as_set(right, how)?.drop(copy.as_str())
+        left.matching(right, how)?.drop(copy.as_str())
     }
 
     /// Adds a column that counts the copies of each row.
