@@ -4,7 +4,7 @@
 //!
 //! - [`cli`]: the `brimful` command, its flags, its REPL
 //! - `sql`: text → statements with exact names
-//! - [`frame`]: the lazy dataframe, the same plan as SQL
+//! - [`frame`]: the lazy dataframe, the same plan as SQL; [`aggregates`] for its groups
 //! - [`session`]: the one place that assembles DataFusion: memory, temporary files, formats, tables
 //! - `decorrelate`: subqueries that refer to the query around them, as joins
 //! - `exclude`: aggregates over window frames that leave rows out
@@ -37,6 +37,7 @@
 //! ```
 
 mod aggregate;
+pub mod aggregates;
 mod attempt;
 pub mod cli;
 mod decorrelate;
@@ -64,11 +65,14 @@ mod window;
 mod write;
 
 pub use datafusion::common::ScalarValue;
-pub use datafusion::functions_aggregate::expr_fn as aggregates;
-pub use datafusion::logical_expr::{Expr, SortExpr, lit};
+pub use datafusion::logical_expr::{Expr, ExprFunctionExt, SortExpr, lit};
 
 pub use error::{Error, ErrorKind, Result};
-pub use frame::{AsofOptions, DataFrame, GroupBy, Join, col};
+pub use frame::{
+    AsofOptions, Concat, DataFrame, Explain, Fill, GroupBy, IfExists, Join, JoinOptions, Keep,
+    Moment, ReadOptions, Selector, Then, Validate, ValueExpr, Values, When, WriteOptions, apply,
+    col, concat, selectors, when,
+};
 pub use memory::CountingAllocator;
 pub use relations::asof::{AsofStrategy, Tolerance};
 pub use scan::csv::CsvOptions;

@@ -3,7 +3,8 @@
 use datafusion::common::Column;
 use datafusion::logical_expr::Expr;
 
-use super::{DataFrame, exact_names, names};
+use super::DataFrame;
+use super::names::{exact_names, names};
 use crate::error::{Error, Result};
 use crate::relations::asof::{Asof, AsofKind, AsofStrategy, Tolerance};
 

@@ -11,7 +11,8 @@ use datafusion::logical_expr::type_coercion::binary::comparison_coercion;
 use datafusion::logical_expr::{Expr, cast as cast_expr, lit};
 use futures::TryStreamExt;
 
-use super::{DataFrame, exact_names, names};
+use super::DataFrame;
+use super::names::{exact_names, names};
 use crate::error::{Error, Result};
 use crate::relations::pivot::{
     MOST_COLUMNS, column_name, equals, filtered, name_of, too_many, values,

@@ -13,6 +13,7 @@ use arrow::datatypes::{DataType, Field, FieldRef, Schema};
 use datafusion::common::{DFSchema, plan_err};
 use datafusion::error::Result;
 use datafusion::execution::context::ExecutionProps;
+use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ExprSchemable, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF,
@@ -145,7 +146,13 @@ impl ScalarUDFImpl for Shorthand {
             columns,
             &RecordBatchOptions::new().with_row_count(Some(args.number_rows)),
         )?;
-        create_physical_expr(&expr, &schema, &ExecutionProps::new())?.evaluate(&batch)
+        create_physical_expr(
+            &expr,
+            &schema,
+            &ExecutionProps::new(),
+            &PhysicalPlanningContext::default(),
+        )?
+        .evaluate(&batch)
     }
 }
 

@@ -425,7 +425,7 @@ impl Session {
         self.read_files(file_table(path.as_ref(), FileKind::Arrow)).await
     }
 
-    async fn read_files(&self, table: FileTable) -> Result<DataFrame> {
+    pub(crate) async fn read_files(&self, table: FileTable) -> Result<DataFrame> {
         // Boxed, as programs may hold many of these futures.
         let provider: Arc<dyn TableProvider> = Box::pin(table.open(&self.state())).await?;
         Ok(DataFrame::new(self.clone(), self.context().read_table(provider)?))

@@ -14,6 +14,7 @@ use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
 
 use crate::attempt::Attempts;
 use crate::decorrelate::Together;
+use crate::frame::SortedInputs;
 use crate::relations::AsofPlanner;
 use crate::share::{Parts, with_shared_parts};
 
@@ -57,6 +58,7 @@ impl QueryPlanner for Planner {
             Arc::new(Attempts),
             Arc::new(Parts::default()),
             Arc::new(Together),
+            Arc::new(SortedInputs),
         ]);
         check_change(plan)?;
         planner.create_physical_plan(&with_shared_parts(plan)?, session).await

@@ -2,6 +2,7 @@
 //! code and leftovers checked, and how tables of values are compared; random tables and sessions
 //! that spill.
 
+mod frames;
 mod sessions;
 mod tables;
 
@@ -19,6 +20,10 @@ use brimful::{Knobs, Outcome, Session, SessionOptions};
 use futures::TryStreamExt;
 use tempfile::TempDir;
 
+pub(crate) use frames::{
+    assert_query_error, frame_of, frame_values, in_line, in_line_sorted, plain_session, rising,
+    spilling_session,
+};
 pub(crate) use sessions::{
     Dropped, Setup, assert_dropped_cleanly, assert_no_files_soon, assert_nothing_left_soon,
     assert_quota_is_kept, assert_read_fails, assert_rows, assert_write_fails, batches_and_spill,

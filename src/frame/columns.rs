@@ -1,0 +1,185 @@
+//! Which columns a frame has.
+
+use arrow::datatypes::DataType;
+use datafusion::logical_expr::{Expr, lit};
+use datafusion::prelude::{cast, try_cast};
+
+use super::names::{check_distinct, columns, exact_names, find_column, names, no_column};
+use super::order::row_numbers;
+use super::{DataFrame, Selector};
+use crate::error::Result;
+
+impl DataFrame {
+    /// Keeps these expressions as the columns.
+    ///
+    /// # Errors
+    /// `Query` if an expression names a column that is not there.
+    pub fn select(self, exprs: impl IntoIterator<Item = Expr>) -> Result<Self> {
+        let exprs = self.exact_all(exprs)?;
+        Ok(self.with(self.plan.clone().select(exprs)?))
+    }
+
+    /// Keeps the columns that are named or [selected](super::selectors): named ones in the order of
+    /// the names, others in that of the frame.
+    ///
+    /// # Errors
+    /// As for [`DataFrame::select`].
+    pub fn select_columns(self, which: impl Into<Selector>) -> Result<Self> {
+        let all = columns(self.plan.schema());
+        let kept = which.into().places(self.plan.schema())?;
+        self.project(kept.into_iter().map(|place| all[place].1.clone()))
+    }
+
+    /// Leaves out the columns that are named or [selected](super::selectors).
+    ///
+    /// # Errors
+    /// As for [`DataFrame::select`].
+    pub fn drop(self, which: impl Into<Selector>) -> Result<Self> {
+        let dropped = which.into().places(self.plan.schema())?;
+        let kept = columns(self.plan.schema()).into_iter().enumerate();
+        let kept = kept.filter(|(place, _)| !dropped.contains(place));
+        self.project(kept.map(|(_, (_, column))| column).collect::<Vec<_>>())
+    }
+
+    /// Adds a column, or replaces the one of this name.
+    ///
+    /// # Errors
+    /// As for [`DataFrame::select`].
+    pub fn with_column(self, name: &str, expr: Expr) -> Result<Self> {
+        self.with_columns([expr.alias(name)])
+    }
+
+    /// Adds columns, or replaces those of their names. All are computed from the columns there are,
+    /// none from another of them.
+    ///
+    /// # Errors
+    /// As for [`DataFrame::select`], and `Query` if two have the same name.
+    pub fn with_columns(self, exprs: impl IntoIterator<Item = Expr>) -> Result<Self> {
+        let mut all = columns(self.plan.schema());
+        let mut added = Vec::new();
+        for expr in exprs {
+            let wanted = match &expr {
+                Expr::Column(column) => column.name.clone(),
+                expr => expr.schema_name().to_string(),
+            };
+            let place = match find_column(self.plan.schema(), &wanted)? {
+                Some(column) => all.iter().position(|(name, _)| *name == column.name),
+                None => None,
+            };
+            let place = place.unwrap_or_else(|| {
+                all.push((wanted, Expr::default()));
+                all.len() - 1
+            });
+            let (name, column) = &mut all[place];
+            *column = self.exact(expr.unalias())?.alias(name.as_str());
+            added.push(name.clone());
+        }
+        check_distinct(&added)?;
+        self.project(all.into_iter().map(|(_, column)| column))
+    }
+
+    /// Gives columns other names: pairs of the old and the new one.
+    ///
+    /// # Errors
+    /// As for [`DataFrame::select`], and `Query` if two columns would have the same name.
+    pub fn rename<'a>(self, pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self> {
+        let (old, new): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
+        let old = exact_names(self.plan.schema(), &old)?;
+        self.rename_with(|name| match old.iter().position(|old| old == name) {
+            Some(place) => new[place].to_string(),
+            None => name.to_string(),
+        })
+    }
+
+    /// Gives every column the name that the function makes of its name.
+    ///
+    /// # Errors
+    /// `Query` if two columns would have the same name.
+    pub fn rename_with(self, new_name: impl Fn(&str) -> String) -> Result<Self> {
+        let all = columns(self.plan.schema()).into_iter();
+        let renamed: Vec<_> = all.map(|(name, column)| (new_name(&name), column)).collect();
+        check_distinct(renamed.iter().map(|(name, _)| name))?;
+        self.project(renamed.into_iter().map(|(name, column)| column.alias(name)))
+    }
+
+    /// Changes the type of columns; a value that has none in the new type is an error when the query
+    /// runs.
+    ///
+    /// # Errors
+    /// As for [`DataFrame::select`], and `Query` if there is no such cast.
+    pub fn cast(self, which: impl Into<Selector>, to: DataType) -> Result<Self> {
+        self.map_columns(which, |column, _| cast(column, to.clone()))
+    }
+
+    /// Changes the type of columns as [`DataFrame::cast`] does, but a value that has none in the new
+    /// type becomes NULL.
+    ///
+    /// # Errors
+    /// As for [`DataFrame::cast`].
+    pub fn try_cast(self, which: impl Into<Selector>, to: DataType) -> Result<Self> {
+        self.map_columns(which, |column, _| try_cast(column, to.clone()))
+    }
+
+    /// Gives the frame to a function: a step of one's own in a chain of methods.
+    pub fn pipe<T>(self, step: impl FnOnce(Self) -> T) -> T {
+        step(self)
+    }
+
+    /// Adds a first column that counts the rows from `start`, in their order if they have one.
+    ///
+    /// # Errors
+    /// `Query` if there is a column of this name.
+    pub fn with_row_index(self, name: &str, start: i64) -> Result<Self> {
+        let all = columns(self.plan.schema());
+        check_distinct(all.iter().map(|(name, _)| name).chain([&name.to_string()]))?;
+        let number = row_numbers(Vec::new(), self.order().unwrap_or_default())?;
+        let index = cast(number, DataType::Int64) + lit(start.wrapping_sub(1));
+        self.project([index.alias(name)].into_iter().chain(all.into_iter().map(|(_, all)| all)))
+    }
+
+    /// Puts these columns first, in this order; the others follow as they were.
+    ///
+    /// # Errors
+    /// As for [`DataFrame::select`].
+    pub fn reorder(self, first: &[&str]) -> Result<Self> {
+        let first = exact_names(self.plan.schema(), first)?;
+        check_distinct(&first)?;
+        let place = |name: &String| first.iter().position(|first| first == name);
+        let mut all = columns(self.plan.schema());
+        all.sort_by_key(|(name, _)| place(name).unwrap_or(first.len()));
+        self.project(all.into_iter().map(|(_, column)| column))
+    }
+
+    /// The columns of these expressions, whose names are exact.
+    pub(super) fn project(&self, exprs: impl IntoIterator<Item = Expr>) -> Result<Self> {
+        let exprs: Vec<Expr> = exprs.into_iter().collect();
+        Ok(self.with(self.plan.clone().select(exprs)?))
+    }
+
+    /// Replaces the selected columns by what the function makes of each and its type.
+    pub(super) fn map_columns(
+        self,
+        which: impl Into<Selector>,
+        change: impl Fn(Expr, &DataType) -> Expr,
+    ) -> Result<Self> {
+        let places = which.into().places(self.plan.schema())?;
+        let mut all = columns(self.plan.schema());
+        for place in places {
+            let data_type = self.plan.schema().field(place).data_type();
+            let (name, column) = &mut all[place];
+            *column = change(column.clone(), data_type).alias(name.as_str());
+        }
+        self.project(all.into_iter().map(|(_, column)| column))
+    }
+
+    /// The exact name of a column.
+    pub(super) fn exact_name(&self, name: &str) -> Result<String> {
+        let schema = self.plan.schema();
+        let found = find_column(schema, name)?;
+        found.map(|column| column.name).ok_or_else(|| no_column(schema, name))
+    }
+
+    pub(super) fn names(&self) -> Vec<String> {
+        names(self.plan.schema())
+    }
+}

@@ -1,0 +1,116 @@
+//! Names of columns: what is meant by one, and what to say when no column has it.
+
+use std::collections::HashSet;
+
+use arrow::datatypes::FieldRef;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{Column, DFSchema, TableReference};
+use datafusion::logical_expr::Expr;
+
+use crate::error::{Error, Result};
+
+pub(super) fn names(schema: &DFSchema) -> Vec<String> {
+    schema.fields().iter().map(|field| field.name().clone()).collect()
+}
+
+pub(super) fn exact_names(schema: &DFSchema, wanted: &[&str]) -> Result<Vec<String>> {
+    wanted
+        .iter()
+        .map(|name| match find_column(schema, name)? {
+            Some(column) => Ok(column.name),
+            None => Err(no_column(schema, name)),
+        })
+        .collect()
+}
+
+pub(super) fn no_column(schema: &DFSchema, name: &str) -> Error {
+    let error = Error::query(format!("no column \"{name}\""));
+    match crate::error::column_hint(name, &names(schema)) {
+        Some(hint) => error.with_hint(hint),
+        None => error,
+    }
+}
+
+/// Replaces every column name in an expression by the one it stands for.
+pub(super) fn exact_columns(schema: &DFSchema, expr: Expr) -> Result<Expr> {
+    let replaced = expr.transform_up(|expr| {
+        let Expr::Column(column) = &expr else { return Ok(Transformed::no(expr)) };
+        if column.relation.is_some() {
+            return Ok(Transformed::no(expr));
+        }
+        match find_column(schema, &column.name)? {
+            Some(found) => Ok(Transformed::yes(Expr::Column(found))),
+            None => Err(no_column(schema, &column.name).into()),
+        }
+    })?;
+    Ok(replaced.data)
+}
+
+/// The column a name stands for: exactly, by case, or as `table.column`.
+///
+/// # Errors
+/// `Query` if it stands for several.
+pub(super) fn find_column(schema: &DFSchema, name: &str) -> Result<Option<Column>> {
+    let all = || schema.iter().map(Column::from);
+    let exact: Vec<Column> = all().filter(|column| column.name == name).collect();
+    let found = if exact.is_empty() {
+        all().filter(|column| column.name.eq_ignore_ascii_case(name)).collect()
+    } else {
+        exact
+    };
+    match found.as_slice() {
+        [] => {}
+        [one] => return Ok(Some(one.clone())),
+        several => {
+            let list: Vec<String> =
+                several.iter().map(|column| format!("\"{}\"", column.flat_name())).collect();
+            return Err(Error::query(format!("\"{name}\" is ambiguous: {}", list.join(" or "))));
+        }
+    }
+    let Some((table, column)) = name.split_once('.') else { return Ok(None) };
+    Ok(all().find(|candidate| {
+        candidate.relation.as_ref().is_some_and(|r| r.table().eq_ignore_ascii_case(table))
+            && candidate.name.eq_ignore_ascii_case(column)
+    }))
+}
+
+/// Every column, with its name.
+pub(super) fn columns(schema: &DFSchema) -> Vec<(String, Expr)> {
+    schema.iter().map(|(table, field)| (field.name().clone(), column(table, field))).collect()
+}
+
+fn column(table: Option<&TableReference>, field: &FieldRef) -> Expr {
+    Expr::Column(Column::from((table, field)))
+}
+
+/// The columns of these names, as expressions.
+pub(super) fn columns_of(schema: &DFSchema, wanted: &[&str]) -> Result<Vec<Expr>> {
+    let found = wanted.iter().map(|name| match find_column(schema, name)? {
+        Some(column) => Ok(Expr::Column(column)),
+        None => Err(no_column(schema, name)),
+    });
+    found.collect()
+}
+
+/// A name that no column has, for one that is there only between two steps.
+pub(super) fn free_name(schema: &DFSchema, wish: &str) -> String {
+    let names = names(schema);
+    let mut name = format!("__{wish}");
+    while names.contains(&name) {
+        name.push('_');
+    }
+    name
+}
+
+/// Says which name is there twice.
+///
+/// # Errors
+/// `Query` if one is.
+pub(super) fn check_distinct<'a>(names: impl IntoIterator<Item = &'a String>) -> Result<()> {
+    let mut seen = HashSet::new();
+    match names.into_iter().find(|name| !seen.insert(*name)) {
+        None => Ok(()),
+        Some(name) => Err(Error::query(format!("two columns would have the name \"{name}\""))
+            .with_hint("rename one of them")),
+    }
+}
