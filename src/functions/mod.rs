@@ -6,10 +6,13 @@
 mod aggregate;
 mod alias;
 mod date;
+mod inputs;
 mod json;
 mod list;
 mod map;
 mod math;
+mod scalar;
+mod shorthand;
 mod text;
 
 use std::sync::{Arc, LazyLock};
@@ -18,24 +21,28 @@ use datafusion::error::Result;
 use datafusion::execution::FunctionRegistry;
 use datafusion::execution::SessionStateDefaults;
 use datafusion::execution::registry::MemoryFunctionRegistry;
+use datafusion::logical_expr::expr_rewriter::FunctionRewrite;
 use datafusion::logical_expr::{AggregateUDF, Expr, ScalarUDF};
 
 pub use datafusion::functions::expr_fn::*;
 pub use datafusion::functions_nested::expr_fn::*;
 pub use datafusion::logical_expr::{case, cast, in_list, try_cast, when};
 
-/// Adds every function and every other name to a registry that holds DataFusion's.
+/// Adds every function and every other name to a registry that holds DataFusion's, and gives the
+/// rewrite that plans with these functions need.
 ///
 /// # Errors
 /// `Plan` if the registry refuses one.
-pub(crate) fn register(registry: &mut dyn FunctionRegistry) -> Result<()> {
+pub(crate) fn register(
+    registry: &mut dyn FunctionRegistry,
+) -> Result<Arc<dyn FunctionRewrite + Send + Sync>> {
     for function in scalar_functions() {
         registry.register_udf(function)?;
     }
     for function in aggregate_functions() {
         registry.register_udaf(function)?;
     }
-    alias::register(registry)
+    Ok(Arc::new(alias::register(registry)?))
 }
 
 /// Our scalar functions.
@@ -67,7 +74,7 @@ static ALL: LazyLock<MemoryFunctionRegistry> = LazyLock::new(|| {
                 .into_iter()
                 .try_for_each(|function| registry.register_udaf(function).map(drop))
         })
-        .and_then(|()| register(&mut registry));
+        .and_then(|()| register(&mut registry).map(drop));
     added.expect("functions have names that can be registered");
     registry
 });

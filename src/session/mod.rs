@@ -16,6 +16,7 @@ use arrow::array::{ArrayRef, StringArray};
 use arrow::record_batch::RecordBatch;
 use datafusion::catalog::{CatalogProviderList, DynamicFileCatalog, TableProvider};
 use datafusion::common::TableReference;
+use datafusion::execution::FunctionRegistry;
 use datafusion::execution::context::{SessionContext, SessionState};
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::TrackConsumersPool;
@@ -127,7 +128,8 @@ impl Session {
             factories.insert(name.to_string(), factory);
         }
         *state.table_factories_mut() = factories;
-        crate::functions::register(&mut state)?;
+        let meanings = crate::functions::register(&mut state)?;
+        state.register_function_rewrite(meanings)?;
         state.register_file_format(Arc::new(CsvFormatFactory::csv()), true)?;
         state.register_file_format(Arc::new(CsvFormatFactory::tsv()), true)?;
 
