@@ -350,8 +350,11 @@ mod tests {
             [1.0, 2.0, 4.0, 8.0].iter().for_each(|x| kept.add(x + shift, 0.0));
             kept
         };
-        assert_close(kept(0.0).skewness(), kept(1e9).skewness());
-        assert_close(kept(0.0).kurtosis(), kept(1e9).kurtosis());
+        // The mean itself has seven digits behind the point there.
+        for result in [Powers::skewness, Powers::kurtosis] {
+            let (near, far) = (result(&kept(0.0)).unwrap(), result(&kept(1e9)).unwrap());
+            assert!((near - far).abs() < 1e-6, "{near} and {far}");
+        }
     }
 
     #[test]
