@@ -127,7 +127,7 @@ impl Script {
     /// The first of these words that is outside of brackets which open after `from`; else where the
     /// bracket around it or the statement ends.
     fn next(&self, from: usize, words: &[&str]) -> usize {
-        let mut index = from;
+        let mut index = from.min(self.tokens.len());
         while index < self.tokens.len() {
             match self.token(index) {
                 Token::LParen => {
@@ -166,7 +166,8 @@ impl Script {
     }
 
     fn copy(&self, range: std::ops::Range<usize>) -> Vec<TokenWithSpan> {
-        self.tokens[range].to_vec()
+        // A clause that is cut off is left to the parser.
+        self.tokens.get(range).map_or_else(Vec::new, <[TokenWithSpan]>::to_vec)
     }
 
     /// Tokens of a text, all at the place of another one.
@@ -379,7 +380,7 @@ impl Script {
         let mut values = vec![self.words(on, "value")];
         if self.is(end, &["INTO"]) && self.is(end + 1, &["NAME"]) {
             name = self.copy(end + 2..(end + 3).min(self.tokens.len()));
-            end += 3;
+            end = (end + 3).min(self.tokens.len());
             if self.is(end, &["VALUE", "VALUES"]) {
                 let values_end = self.next(end + 1, &CLAUSES);
                 let items = self.items(end + 1, values_end);
@@ -387,7 +388,8 @@ impl Script {
                 end = values_end;
             }
         }
-        let includes_nulls = self.is(on - 2, &["INCLUDE"]) && self.is(on - 1, &["NULLS"]);
+        let includes_nulls =
+            on > index + 3 && self.is(on - 2, &["INCLUDE"]) && self.is(on - 1, &["NULLS"]);
         let source_end = if includes_nulls { on - 2 } else { on };
         let mut tokens = self.words(index, "SELECT * FROM");
         tokens.extend(self.copy(index + 1..source_end));
