@@ -59,7 +59,10 @@ pub use datafusion::functions_aggregate::expr_fn as aggregates;
 pub use datafusion::logical_expr::{Expr, SortExpr, lit};
 
 pub use error::{Error, ErrorKind, Result};
-pub use frame::{DataFrame, GroupBy, Join, col};
+pub use frame::{
+    CancelHandle, Closed, DataFrame, Ewm, ExprMethods, GroupBy, Join, Label, Picture, Roll,
+    Rolling, RollingBy, RunningQuery, Ties, col, collect_all,
+};
 pub use memory::CountingAllocator;
 pub use scan::csv::CsvOptions;
 #[doc(hidden)]
@@ -68,3 +71,4 @@ pub use session::{
     ByteSize, Outcome, QueryMetrics, QueryStream, Session, SessionOptions, SpillCompression,
     SpillMetrics,
 };
+pub use table::Storage;

@@ -1,5 +1,22 @@
 //! The embedded dataframe: lazy, chainable, the same plan as SQL.
 
+mod accessors;
+mod checkpoint;
+mod cut;
+mod ewm;
+mod fill;
+mod many;
+mod map;
+mod methods;
+mod period;
+mod persist;
+mod resample;
+mod rolling;
+mod running;
+mod upsample;
+mod visualize;
+mod window;
+
 use std::sync::Arc;
 
 use arrow::array::AsArray;
@@ -21,6 +38,19 @@ use crate::exchange::{compacted, logical_bytes};
 use crate::output::{Format, OutputFile, Style};
 use crate::session::{ByteSize, QueryMetrics, QueryStream, Session};
 use crate::table::{StoredTable, check_names, in_order};
+
+pub use accessors::{DateTime, Json, List, Roll, Text};
+pub use ewm::Ewm;
+pub(crate) use many::Many;
+pub use many::collect_all;
+pub(crate) use map::Maps;
+pub use methods::ExprMethods;
+pub use period::Period;
+pub use resample::{DynamicGroups, Label};
+pub use rolling::{Closed, Rolling, RollingBy, RollingGroups};
+pub use running::{CancelHandle, RunningQuery};
+pub use visualize::Picture;
+pub use window::{Ties, cume_dist, ntile, percent_rank, row_number};
 
 /// A query that has not run yet: columns and how to get them.
 ///

@@ -13,6 +13,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
 
 use crate::attempt::Attempts;
+use crate::frame::{Many, Maps};
 use crate::share::{Parts, with_shared_parts};
 
 /// Refuses changes of a table that DataFusion 55 would make to other rows: of the input of a DELETE or
@@ -52,6 +53,8 @@ impl QueryPlanner for Planner {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let planner = DefaultPhysicalPlanner::with_extension_planners(vec![
             Arc::new(Attempts),
+            Arc::new(Maps),
+            Arc::new(Many),
             Arc::new(Parts::default()),
         ]);
         check_change(plan)?;
