@@ -2,6 +2,7 @@
 //! code and leftovers checked, and how tables of values are compared; random tables and sessions
 //! that spill.
 
+mod frames;
 mod sessions;
 mod tables;
 
@@ -19,6 +20,7 @@ use brimful::{Knobs, Outcome, Session, SessionOptions};
 use futures::TryStreamExt;
 use tempfile::TempDir;
 
+pub(crate) use frames::{assert_close, frame_of, line, numbers, series, small_session, two_series};
 pub(crate) use sessions::{
     Dropped, Setup, assert_dropped_cleanly, assert_no_files_soon, assert_nothing_left_soon,
     assert_quota_is_kept, assert_read_fails, assert_rows, assert_write_fails, batches_and_spill,
