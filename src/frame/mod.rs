@@ -1,6 +1,7 @@
 //! The embedded dataframe: lazy, chainable, the same plan as SQL.
 
 mod accessors;
+mod bar;
 mod checkpoint;
 mod cut;
 mod ewm;

@@ -162,11 +162,14 @@ impl DynamicGroups {
         let label = grid.back(label);
         let mut keys = columns(&by);
         keys.push(label.alias(START));
-        let aggregates: Vec<Expr> = aggregates.into_iter().collect();
-        let names: Vec<String> =
-            aggregates.iter().map(|expr| expr.schema_name().to_string()).collect();
         let first = (self.label == Label::Datapoint).then(|| min(col(&self.time)).alias(MOMENT));
+        let aggregates: Vec<Expr> = aggregates.into_iter().collect();
+        let count = aggregates.len();
         let grouped = frame.group_by(keys).agg(aggregates.into_iter().chain(first.clone()))?;
+        let names: Vec<String> = grouped.schema().fields()[by.len() + 1..][..count]
+            .iter()
+            .map(|field| field.name().clone())
+            .collect();
         let time = if first.is_some() { col(MOMENT) } else { col(START) };
         if let Some(name) = self.by.iter().chain([&self.time]).find(|name| names.contains(name)) {
             return Err(Error::query(format!("the result would have two columns \"{name}\""))

@@ -357,3 +357,16 @@ async fn plans_are_drawn() {
     assert!(!svg.contains("<a>"), "{svg}");
     assert_eq!(svg.matches("<rect ").count(), svg.matches("<title>").count() + 1, "{svg}");
 }
+
+#[tokio::test]
+async fn bars_are_drawn() {
+    let frame =
+        frame_of("SELECT * FROM (VALUES ('a', 4), ('bcd', 1), ('e', NULL), ('f', -2)) t(k, x)");
+    let frame = frame.await.sort([up("k")]).unwrap();
+    let chart = frame.clone().bar("K", "x", 2).await.unwrap();
+    assert_eq!(chart, "a   ██ 4\nbcd ▌ 1\ne\nf    -2\n");
+    assert_eq!(frame.clone().limit(0).unwrap().bar("k", "x", 2).await.unwrap(), "");
+    assert_eq!(frame.bar("x", "k", 2).await.unwrap_err().kind(), ErrorKind::Query);
+    let many = frame_of("SELECT value FROM generate_series(1, 1001)").await;
+    assert_eq!(many.bar("value", "value", 2).await.unwrap_err().kind(), ErrorKind::Query);
+}
