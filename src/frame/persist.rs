@@ -10,14 +10,11 @@ use datafusion::common::Statistics;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::datasource::source_as_provider;
 use datafusion::error::Result as DataFusionResult;
-use datafusion::logical_expr::{
-    Expr, LogicalPlan, LogicalPlanBuilder, Partitioning, SubqueryAlias, TableType,
-};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, SubqueryAlias, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 
-use super::window::columns;
 use super::{DataFrame, Plan};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::table::{Storage, StoredTable, check_names, in_order};
 
 impl DataFrame {
@@ -61,30 +58,6 @@ impl DataFrame {
     pub fn is_persisted(&self) -> Result<bool> {
         let plan = self.plan.logical_plan();
         Ok(plan.exists(|node| Ok(origin(node)?.is_some()))?)
-    }
-
-    /// Deals the rows out to so many parts that are worked on at the same time.
-    ///
-    /// # Errors
-    /// `Query` if it is none.
-    pub fn repartition(self, parts: usize) -> Result<Self> {
-        self.in_parts(parts, Partitioning::RoundRobinBatch)
-    }
-
-    /// As [`DataFrame::repartition`], with rows of equal values of these columns in the same part.
-    ///
-    /// # Errors
-    /// `Query` if it is none, or there is no such column.
-    pub fn repartition_by(self, keys: &[&str], parts: usize) -> Result<Self> {
-        let keys = self.exact_all(columns(keys))?;
-        self.in_parts(parts, |parts| Partitioning::Hash(keys, parts))
-    }
-
-    fn in_parts(self, parts: usize, by: impl FnOnce(usize) -> Partitioning) -> Result<Self> {
-        if parts == 0 {
-            return Err(Error::query("rows cannot be dealt out to no part"));
-        }
-        Ok(self.with(self.plan.clone().repartition(by(parts))?))
     }
 }
 

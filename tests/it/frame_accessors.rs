@@ -194,7 +194,7 @@ async fn texts_are_searched() {
         (Ok(x().extract(r"([a-z]+)-(\d)", 0)), "cd-1 | - | - | - | - | -"),
         (Ok(x().count_matches("[ab]")), "3 | 1 | - | 0 | 0 | 0"),
         (x().find("b"), "3 | - | - | - | - | -"),
-        (Ok(x().levenshtein(brimful::lit("éb"))), "12 | 1 | - | 3 | 2 | 2"),
+        (Ok(x().levenshtein(brimful::lit("éb"))), "11 | 1 | - | 3 | 2 | 2"),
     ];
     all(TEXTS, cases).await;
 }
@@ -258,7 +258,7 @@ async fn texts_become_other_values() {
 async fn lists() {
     let l = || col("l").list();
     let cases = [
-        (l().sum(), "5 | 0 | - | 5"),
+        (l().sum(), "5.0 | - | - | 5.0"),
         (l().len(), "4 | 0 | - | 1"),
         (l().get(0), "3 | - | - | 5"),
         (l().get(-1), "1 | - | - | 5"),

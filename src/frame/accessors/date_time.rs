@@ -162,7 +162,7 @@ impl DateTime {
 
     /// The time since 1970 in a unit, rounded down.
     pub fn timestamp(self, unit: TimeUnit) -> Expr {
-        cast(cast(self.0, DataType::Timestamp(unit, None)), DataType::Int64)
+        changed(self.0, Change::Epoch(unit))
     }
 
     /// The whole days of a duration.

@@ -31,6 +31,7 @@ pub(super) enum Change {
     MonthStart,
     MonthEnd,
     BusinessDays(i32, Roll),
+    Epoch(TimeUnit),
 }
 
 pub(super) fn changed(expr: Expr, change: Change) -> Expr {
@@ -52,6 +53,7 @@ impl ScalarUDFImpl for Changed {
             Change::MonthStart => "month_start",
             Change::MonthEnd => "month_end",
             Change::BusinessDays(..) => "add_business_days",
+            Change::Epoch(_) => "timestamp",
         }
     }
 
@@ -67,6 +69,7 @@ impl ScalarUDFImpl for Changed {
             ([DataType::Timestamp(unit, _)], Change::ConvertZone(zone)) => {
                 Ok(DataType::Timestamp(*unit, Some(Arc::clone(zone))))
             }
+            ([DataType::Timestamp(..) | DataType::Date32], Change::Epoch(_)) => Ok(DataType::Int64),
             ([DataType::Timestamp(..) | DataType::Date32], _)
                 if !matches!(self.change, Change::ReplaceZone(_) | Change::ConvertZone(_)) =>
             {
@@ -86,6 +89,7 @@ impl ScalarUDFImpl for Changed {
             Change::MonthEnd => on_days(&values, |day| {
                 day.with_day(1)?.checked_add_months(Months::new(1))?.pred_opt()
             })?,
+            Change::Epoch(unit) => since_epoch(&values, *unit)?,
             Change::BusinessDays(days, roll) => {
                 on_days(&values, |day| business_day(day, *days, *roll))?
             }
@@ -133,6 +137,28 @@ fn per_day(unit: TimeUnit) -> i64 {
         TimeUnit::Nanosecond => 1_000_000_000,
     };
     86_400 * per_second
+}
+
+/// Times since 1970 in a unit, rounded down.
+fn since_epoch(values: &ArrayRef, unit: TimeUnit) -> Result<ArrayRef> {
+    let (numbers, in_a_day) = match values.data_type() {
+        DataType::Timestamp(unit, _) => (cast(values, &DataType::Int64)?, per_day(*unit)),
+        _ => (cast(&cast(values, &DataType::Int32)?, &DataType::Int64)?, 1),
+    };
+    let wanted = per_day(unit);
+    let numbers = numbers.as_primitive::<Int64Type>();
+    if in_a_day >= wanted {
+        let divisor = in_a_day / wanted;
+        let rounded: Int64Array = numbers.unary(|number| number.div_euclid(divisor));
+        return Ok(Arc::new(rounded));
+    }
+    let factor = wanted / in_a_day;
+    let finer: Int64Array = numbers.try_unary(|number| {
+        number.checked_mul(factor).ok_or_else(|| {
+            exec_datafusion_err!("the time {number} is out of range of 64 bits in another unit")
+        })
+    })?;
+    Ok(Arc::new(finer))
 }
 
 /// Times and dates with another day.

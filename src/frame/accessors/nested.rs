@@ -18,7 +18,7 @@ impl List {
         cast(lists::cardinality(self.0), DataType::Int64)
     }
 
-    /// The sum of the elements.
+    /// The sum of the elements, as a floating point number; NULL if there are no values.
     pub fn sum(self) -> Expr {
         lists::array_sum(self.0)
     }
