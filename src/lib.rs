@@ -69,9 +69,10 @@ pub use datafusion::logical_expr::{Expr, ExprFunctionExt, SortExpr, lit};
 
 pub use error::{Error, ErrorKind, Result};
 pub use frame::{
-    AsofOptions, Concat, DataFrame, Explain, Fill, GroupBy, IfExists, Join, JoinOptions, Keep,
-    Moment, ReadOptions, Selector, Then, Validate, ValueExpr, Values, When, WriteOptions, apply,
-    col, concat, selectors, when,
+    AsofOptions, CancelHandle, Closed, Concat, DataFrame, Ewm, Explain, ExprMethods, Fill, GroupBy,
+    IfExists, Join, JoinOptions, Keep, Label, Moment, Picture, ReadOptions, Roll, Rolling, RollingBy,
+    RunningQuery, Selector, Then, Ties, Validate, ValueExpr, Values, When, WriteOptions, apply, col,
+    collect_all, concat, selectors, when,
 };
 pub use memory::CountingAllocator;
 pub use relations::asof::{AsofStrategy, Tolerance};
@@ -82,3 +83,4 @@ pub use session::{
     ByteSize, Outcome, QueryMetrics, QueryStream, Session, SessionOptions, SpillCompression,
     SpillMetrics,
 };
+pub use table::Storage;

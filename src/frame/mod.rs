@@ -34,6 +34,24 @@ mod describe;
 mod pivot;
 mod sample;
 
+mod accessors;
+mod bar;
+mod checkpoint;
+mod cut;
+mod ewm;
+mod fill;
+mod many;
+mod map;
+mod methods;
+mod period;
+mod persist;
+mod resample;
+mod rolling;
+mod running;
+mod upsample;
+mod visualize;
+mod window;
+
 use std::sync::Arc;
 
 use datafusion::catalog::TableProvider;
@@ -60,6 +78,19 @@ pub use write::{IfExists, WriteOptions};
 
 pub use asof::AsofOptions;
 pub(crate) use describe::{SUMMARY_COLUMNS, summary};
+
+pub use accessors::{DateTime, Json, List, Roll, Text};
+pub use ewm::Ewm;
+pub(crate) use many::Many;
+pub use many::collect_all;
+pub(crate) use map::Maps;
+pub use methods::ExprMethods;
+pub use period::Period;
+pub use resample::{DynamicGroups, Label};
+pub use rolling::{Closed, Rolling, RollingBy, RollingGroups};
+pub use running::{CancelHandle, RunningQuery};
+pub use visualize::Picture;
+pub use window::{Ties, cume_dist, ntile, percent_rank, row_number};
 
 /// A query that has not run yet: columns and how to get them.
 ///

@@ -54,6 +54,7 @@ use crate::write::WritesAsideFactory;
 pub use options::{ByteSize, Knobs, SessionOptions, SpillCompression};
 use planner::Planner;
 pub(crate) use resources::Resources;
+pub(crate) use stream::files_of;
 pub use stream::{QueryMetrics, QueryStream};
 
 /// Consumers named in the message when memory runs out.
@@ -183,6 +184,11 @@ impl Session {
     /// a reader of its output, say, and cannot be dropped. Queries that spill fail from then on.
     pub(crate) fn close(&self) {
         self.inner.store.close();
+    }
+
+    /// Whether it is the same session.
+    pub(crate) fn is(&self, other: &Session) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
     }
 
     pub(crate) fn context(&self) -> &SessionContext {

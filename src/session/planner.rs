@@ -16,6 +16,7 @@ use crate::attempt::Attempts;
 use crate::decorrelate::Together;
 use crate::frame::SortedInputs;
 use crate::relations::AsofPlanner;
+use crate::frame::{Many, Maps};
 use crate::share::{Parts, with_shared_parts};
 
 /// Refuses changes of a table that DataFusion 55 would make to other rows: of the input of a DELETE or
@@ -56,6 +57,8 @@ impl QueryPlanner for Planner {
         let planner = DefaultPhysicalPlanner::with_extension_planners(vec![
             Arc::new(AsofPlanner),
             Arc::new(Attempts),
+            Arc::new(Maps),
+            Arc::new(Many),
             Arc::new(Parts::default()),
             Arc::new(Together),
             Arc::new(SortedInputs),

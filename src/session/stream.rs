@@ -121,7 +121,7 @@ fn add_plan_metrics(plan: &dyn ExecutionPlan, total: &mut QueryMetrics) {
 }
 
 /// The files that a plan reads itself, as opposed to what is below it.
-fn files(plan: &dyn ExecutionPlan) -> impl Iterator<Item = &PartitionedFile> {
+pub(crate) fn files_of(plan: &dyn ExecutionPlan) -> impl Iterator<Item = &PartitionedFile> {
     plan.downcast_ref::<DataSourceExec>()
         .and_then(|scan| scan.data_source().downcast_ref::<FileScanConfig>())
         .into_iter()
@@ -130,12 +130,12 @@ fn files(plan: &dyn ExecutionPlan) -> impl Iterator<Item = &PartitionedFile> {
 
 /// Size of the files of a scan that does not count what it reads (JSON, Arrow); 0 for others.
 fn file_bytes(plan: &dyn ExecutionPlan) -> u64 {
-    files(plan).map(PartitionedFile::effective_size).sum()
+    files_of(plan).map(PartitionedFile::effective_size).sum()
 }
 
 /// Adds the paths of all files that a plan and everything below it reads.
 fn add_paths(plan: &dyn ExecutionPlan, paths: &mut Vec<String>) {
-    paths.extend(files(plan).map(|file| shown_path(&file.object_meta.location)));
+    paths.extend(files_of(plan).map(|file| shown_path(&file.object_meta.location)));
     for child in plan.children() {
         add_paths(child.as_ref(), paths);
     }

@@ -39,6 +39,7 @@ use crate::error::{Error, Result};
 use crate::kernel::in_tasks;
 use crate::session::Resources;
 use bounds::Bounds;
+pub use rows::Storage;
 use rows::{BLOCK_BYTES, Block, Rows, Written, read};
 pub(crate) use scan::TableScansInParts;
 use scan::{TableScan, parts};
@@ -72,8 +73,22 @@ impl StoredTable {
         context: Arc<TaskContext>,
         spills: Option<SpillMetrics>,
     ) -> Result<Self> {
+        StoredTable::of_plan_in(Storage::Both, plan, schema, context, spills).await
+    }
+
+    /// As [`StoredTable::of_plan`], with the rows in one place.
+    ///
+    /// # Errors
+    /// As for [`StoredTable::of_plan`], and `Resources` if there is no room in that place.
+    pub(crate) async fn of_plan_in(
+        storage: Storage,
+        plan: Arc<dyn ExecutionPlan>,
+        schema: SchemaRef,
+        context: Arc<TaskContext>,
+        spills: Option<SpillMetrics>,
+    ) -> Result<Self> {
         let resources = Resources::of(&context)?;
-        let rows = Rows::new(schema, &resources, context.memory_pool(), spills);
+        let rows = Rows::new(schema, &resources, context.memory_pool(), storage, spills);
         let streams = execute_stream_partitioned(plan, context)?.into_iter();
         let parts = streams.map(|mut stream| {
             let mut writer = rows.writer();

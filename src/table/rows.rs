@@ -14,9 +14,10 @@ use futures::{StreamExt, stream};
 use parking_lot::Mutex;
 
 use super::bounds::Bounds;
+use crate::error::{Error, ErrorKind};
 use crate::exchange::{compacted, concat, logical_bytes, owned};
 use crate::memory::{Reclaim, Reclaimed, TABLE_CONSUMER};
-use crate::session::Resources;
+use crate::session::{ByteSize, Resources};
 use crate::spill::{BlockRange, SpillFile, SpillStore};
 
 /// Rows are put together until they have this size. A block costs some hundred bytes of memory even
@@ -25,6 +26,18 @@ pub(super) const BLOCK_BYTES: usize = 1 << 20;
 
 /// Blocks that are read before they are asked for.
 const READ_AHEAD: usize = 2;
+
+/// Where rows that are kept may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Storage {
+    /// In memory. They are not moved when others need it.
+    Memory,
+    /// In a temporary file.
+    Disk,
+    /// In memory while there is room, else in a temporary file.
+    #[default]
+    Both,
+}
 
 /// Where the rows of a table go. Several tasks may add to it at once.
 ///
@@ -39,6 +52,7 @@ struct Inner {
     schema: SchemaRef,
     store: SpillStore,
     memory: MemoryReservation,
+    storage: Storage,
     /// Most bytes in memory, whatever is free.
     most_bytes: usize,
     held_bytes: AtomicUsize,
@@ -69,14 +83,18 @@ impl Rows {
         schema: SchemaRef,
         resources: &Resources,
         pool: &Arc<dyn MemoryPool>,
+        storage: Storage,
         spills: Option<SpillMetrics>,
     ) -> Self {
-        let memory = MemoryConsumer::new(TABLE_CONSUMER).with_can_spill(true).register(pool);
+        let can_spill = storage == Storage::Both;
+        let name = if can_spill { TABLE_CONSUMER } else { "rows in memory" };
+        let memory = MemoryConsumer::new(name).with_can_spill(can_spill).register(pool);
         let most_bytes = resources.knobs.table_bytes.map_or(usize::MAX, |bytes| bytes as usize);
         let inner = Arc::new(Inner {
             schema,
             store: resources.store.clone(),
             memory,
+            storage,
             most_bytes,
             held_bytes: AtomicUsize::new(0),
             file: OnceLock::new(),
@@ -84,7 +102,9 @@ impl Rows {
             reclaiming: Mutex::default(),
             spills,
         });
-        resources.governor.register_reclaim(inner.memory.consumer(), &inner);
+        if can_spill {
+            resources.governor.register_reclaim(inner.memory.consumer(), &inner);
+        }
         Rows { inner }
     }
 
@@ -107,7 +127,7 @@ impl Rows {
     pub(super) fn joined(&self, first: &Block, second: &Block) -> Option<Arc<Block>> {
         let batches = vec![first.in_memory()?, second.in_memory()?];
         let bytes = first.bytes + second.bytes;
-        if !self.inner.reserve(bytes) {
+        if self.inner.storage == Storage::Disk || !self.inner.reserve(bytes) {
             return None;
         }
         match concat(self.schema(), batches) {
@@ -137,6 +157,15 @@ impl Inner {
         fits
     }
 
+    fn has_no_room(&self) -> Error {
+        let held = ByteSize(self.held_bytes.load(Ordering::Relaxed) as u64);
+        Error::new(
+            ErrorKind::Resources,
+            format!("the rows to keep in memory need more than is free: {held} of them were kept"),
+        )
+        .with_hint("keep them in `Storage::Both` or `Storage::Disk`, or raise the memory limit")
+    }
+
     fn give_back(&self, bytes: usize) {
         self.held_bytes.fetch_sub(bytes, Ordering::Relaxed);
         self.memory.shrink(bytes);
@@ -157,8 +186,11 @@ impl Inner {
 
     async fn keep(inner: &Arc<Inner>, batch: RecordBatch) -> Result<Arc<Block>> {
         let (rows, bytes) = (batch.num_rows(), logical_bytes(&batch));
-        if inner.reserve(bytes) {
+        if inner.storage != Storage::Disk && inner.reserve(bytes) {
             return Ok(Inner::hold(inner, batch, bytes));
+        }
+        if inner.storage == Storage::Memory {
+            return Err(inner.has_no_room().into());
         }
         let range = inner.file()?.append(&batch, bytes).await?;
         inner.spilled(range);

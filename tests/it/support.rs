@@ -3,6 +3,7 @@
 //! that spill.
 
 mod frames;
+pub(crate) mod series;
 mod sessions;
 mod tables;
 

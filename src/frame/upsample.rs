@@ -1,0 +1,209 @@
+//! Rows for the moments of a regular series that have none.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, UInt64Array};
+use arrow::compute::{cast, take};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema, TimeUnit};
+use chrono::{DateTime, Months};
+use datafusion::common::{Column, NullEquality};
+use datafusion::functions_aggregate::min_max::{max, min};
+use datafusion::logical_expr::{Expr, JoinType, LogicalPlanBuilder};
+
+use super::map::Pieces;
+use super::period::Period;
+use super::resample::Grid;
+use super::rolling::{nanoseconds, unit_of};
+use super::window::columns;
+use super::{DataFrame, Plan, col};
+use super::names::exact_names;
+use crate::error::{Error, Result};
+
+/// Moments that are made at once.
+const BATCH_ROWS: i64 = 8192;
+
+const FROM: &str = "__from";
+const TO: &str = "__to";
+
+impl DataFrame {
+    /// Adds the moments that are missing: from the first `time` to the last, `every` so often, for
+    /// each group of equal values of `by`. The other columns are NULL there. Rows at other moments
+    /// are left out. The result is sorted by `by` and the time.
+    ///
+    /// ```
+    /// # use brimful::{Session, SessionOptions, ExprMethods, col};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> brimful::Result<()> {
+    /// # let session = Session::new(SessionOptions::new())?;
+    /// let days = "SELECT * FROM (VALUES (DATE '2024-01-01', 5), (DATE '2024-01-03', 7)) t(day, x)";
+    /// let filled = session.sql(days).await?.upsample("day", "1d", &[])?;
+    /// assert_eq!(filled.count().await?, 3);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `Query` if there is no such column, or it is no time, or `every` is no length of time.
+    pub fn upsample(self, time: &str, every: &str, by: &[&str]) -> Result<Self> {
+        let every = Period::positive(every, "the distance of two moments")?;
+        let time = exact_names(self.plan.schema(), &[time])?.remove(0);
+        let by = exact_names(self.plan.schema(), by)?;
+        let by: Vec<&str> = by.iter().map(String::as_str).collect();
+        let data_type = self.schema().field_with_name(&time)?.data_type().clone();
+        let unit = match (unit_of(&data_type), every.steps()) {
+            (Some(unit), None) => unit,
+            _ => {
+                return Err(Error::query(format!(
+                    "moments {every} apart do not fit the column \"{time}\" of {data_type}"
+                )));
+            }
+        };
+        let is_of_days = every.is_of_whole_days();
+        let grid = Grid { data_type, every, is_of_days };
+        let series = self.clone().series(&time, &grid, unit, &by)?;
+        let all: Vec<String> =
+            self.schema().fields().iter().map(|field| field.name().clone()).collect();
+        let joined = series.join_moments(self, &time, &by)?;
+        let order = by.iter().copied().chain([time.as_str()]);
+        let order: Vec<_> = order.map(|name| col(name).sort(true, false)).collect();
+        joined.select(all.iter().map(col))?.sort(order)
+    }
+
+    /// The moments of each group.
+    fn series(self, time: &str, grid: &Grid, unit: TimeUnit, by: &[&str]) -> Result<Self> {
+        let moment = grid.moment(col(time));
+        let bounds = [min(moment.clone()).alias(FROM), max(moment).alias(TO)];
+        let bounds = self.group_by(columns(by)).agg(bounds)?;
+        let bounds = bounds.filter(col(FROM).is_not_null())?;
+        let schema = bounds.schema();
+        let mut fields: Vec<_> = schema.fields().iter().take(by.len()).cloned().collect();
+        // With a zone only where no clock times are counted.
+        let moment = schema.field_with_name(FROM)?.data_type().clone();
+        fields.push(Arc::new(Field::new(time, moment, true)));
+        let steps = Steps::new(grid.every, unit)?;
+        let series = Arc::new(Schema::new(fields));
+        let made = Arc::clone(&series);
+        let function = move |batch: RecordBatch| -> Result<Pieces> {
+            let moments = moments(&batch, steps, Arc::clone(&made))?;
+            Ok(Box::new(moments))
+        };
+        let series = bounds.mapped("upsample", Arc::new(function), series, None)?;
+        let mut exprs = columns(by);
+        exprs.push(grid.back(col(time)).alias(time));
+        series.select(exprs)
+    }
+
+    /// The moments with the rows of a frame, where there are some.
+    fn join_moments(self, rows: DataFrame, time: &str, by: &[&str]) -> Result<DataFrame> {
+        let keys: Vec<&str> = by.iter().copied().chain([time]).collect();
+        let of = |side: &str| -> Vec<Column> {
+            keys.iter().map(|key| Column::new(Some(side), *key)).collect()
+        };
+        let names: Vec<String> =
+            rows.schema().fields().iter().map(|field| field.name().clone()).collect();
+        let (state, left) = self.plan.alias("l")?.into_parts();
+        let (_, right) = rows.plan.alias("r")?.into_parts();
+        let joined = LogicalPlanBuilder::from(left).join_detailed(
+            right,
+            JoinType::Left,
+            (of("l"), of("r")),
+            None,
+            NullEquality::NullEqualsNull,
+        )?;
+        let columns = names.iter().map(|name| {
+            let side = if keys.contains(&name.as_str()) { "l" } else { "r" };
+            Expr::Column(Column::new(Some(side), name)).alias(name)
+        });
+        let plan = joined.project(columns)?.build()?;
+        Ok(DataFrame::new(self.session, Plan::new(state, plan)))
+    }
+}
+
+/// How moments follow each other, in a unit.
+#[derive(Debug, Clone, Copy)]
+enum Steps {
+    Fixed(i64),
+    Months(u32, TimeUnit),
+}
+
+impl Steps {
+    fn new(every: Period, unit: TimeUnit) -> Result<Self> {
+        if let Some(months) = every.months().and_then(|months| u32::try_from(months).ok()) {
+            return Ok(Steps::Months(months, unit));
+        }
+        let (least, most) = every.nanosecond_bounds();
+        let each = i128::from(nanoseconds(unit));
+        match i64::try_from(least / each) {
+            Ok(step) if least == most && least % each == 0 => Ok(Steps::Fixed(step)),
+            _ => Err(Error::query(format!("no column of this type has moments {every} apart"))
+                .with_hint("cast it to timestamp(9), or give `every` in one unit")),
+        }
+    }
+
+    /// The moment of a number after another.
+    fn moment(self, from: i64, number: i64) -> Option<i64> {
+        match self {
+            Steps::Fixed(step) => from.checked_add(step.checked_mul(number)?),
+            Steps::Months(months, unit) => {
+                let per_second = 1_000_000_000 / nanoseconds(unit);
+                let (second, rest) = (from.div_euclid(per_second), from.rem_euclid(per_second));
+                let months = Months::new(months.checked_mul(u32::try_from(number).ok()?)?);
+                let moved = DateTime::from_timestamp(second, 0)?.checked_add_months(months)?;
+                moved.timestamp().checked_mul(per_second)?.checked_add(rest)
+            }
+        }
+    }
+}
+
+/// The moments between the bounds of each row of a batch, with its other columns.
+fn moments(
+    batch: &RecordBatch,
+    steps: Steps,
+    schema: Arc<Schema>,
+) -> Result<impl Iterator<Item = Result<RecordBatch>> + use<>> {
+    let keys = batch.num_columns() - 2;
+    let time = schema.field(keys).data_type().clone();
+    let bound = |index: usize| -> Result<Int64Array> {
+        let plain = cast(batch.column(index), &DataType::Int64)?;
+        Ok(plain.as_primitive::<Int64Type>().clone())
+    };
+    let (from, to) = (bound(keys)?, bound(keys + 1)?);
+    let columns: Vec<ArrayRef> = batch.columns()[..keys].to_vec();
+    let (mut row, mut number) = (0, 0);
+    Ok(std::iter::from_fn(move || {
+        while row < from.len() {
+            let (first, last) = (from.value(row), to.value(row));
+            let mut values = Vec::new();
+            while number < i64::MAX && (values.len() as i64) < BATCH_ROWS {
+                match steps.moment(first, number) {
+                    Some(moment) if moment <= last => values.push(moment),
+                    _ => break,
+                }
+                number += 1;
+            }
+            if values.is_empty() {
+                (row, number) = (row + 1, 0);
+                continue;
+            }
+            return Some(piece(&columns, row, values, &time, &schema));
+        }
+        None
+    }))
+}
+
+/// Moments with the columns of a row.
+fn piece(
+    columns: &[ArrayRef],
+    row: usize,
+    moments: Vec<i64>,
+    time: &DataType,
+    schema: &Arc<Schema>,
+) -> Result<RecordBatch> {
+    let rows = UInt64Array::from_value(row as u64, moments.len());
+    let mut all = Vec::with_capacity(columns.len() + 1);
+    for column in columns {
+        all.push(take(column, &rows, None)?);
+    }
+    all.push(cast(&Int64Array::from(moments), time)?);
+    Ok(RecordBatch::try_new(Arc::clone(schema), all)?)
+}
