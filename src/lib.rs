@@ -70,9 +70,9 @@ pub use datafusion::logical_expr::{Expr, ExprFunctionExt, SortExpr, lit};
 pub use error::{Error, ErrorKind, Result};
 pub use frame::{
     AsofOptions, CancelHandle, Closed, Concat, DataFrame, Ewm, Explain, ExprMethods, Fill, GroupBy,
-    IfExists, Join, JoinOptions, Keep, Label, Moment, Picture, ReadOptions, Roll, Rolling, RollingBy,
-    RunningQuery, Selector, Then, Ties, Validate, ValueExpr, Values, When, WriteOptions, apply, col,
-    collect_all, concat, selectors, when,
+    IfExists, Join, JoinOptions, Keep, Label, Moment, Picture, ReadOptions, Roll, Rolling,
+    RollingBy, RunningQuery, Selector, Then, Ties, Validate, ValueExpr, Values, When, WriteOptions,
+    apply, col, collect_all, concat, selectors, when,
 };
 pub use memory::CountingAllocator;
 pub use relations::asof::{AsofStrategy, Tolerance};

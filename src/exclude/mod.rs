@@ -66,7 +66,8 @@ impl Exclusion {
     }
 
     fn of_mark(expr: &Expr) -> Option<Self> {
-        let Expr::Literal(value, _) = expr else { return None };
+        let Expr::Cast(cast) = expr else { return None };
+        let Expr::Literal(value, _) = cast.expr.as_ref() else { return None };
         let text = value.try_as_str()??;
         Self::ALL.into_iter().find(|exclusion| exclusion.mark() == text)
     }

@@ -72,18 +72,27 @@ fn insert(tokens: &mut Vec<TokenWithSpan>, open: usize, exclusion: Exclusion) {
     }
     let span = tokens[first].span;
     let with_span = |token| TokenWithSpan { token, span };
-    let constant = Token::SingleQuotedString(exclusion.mark().to_string());
-    if is_word(&tokens[first], "PARTITION")
-        && let Some(by) = next(first + 1)
-    {
-        tokens.splice(by + 1..by + 1, [with_span(constant), with_span(Token::Comma)]);
-        return;
-    }
     let word = |text: &str, keyword| {
         Token::Word(Word { value: text.to_string(), quote_style: None, keyword })
     };
-    let by = [word("PARTITION", Keyword::PARTITION), word("BY", Keyword::BY), constant];
-    tokens.splice(first..first, by.map(with_span));
+    // A plain constant would be left out by the planner.
+    let constant = [
+        word("CAST", Keyword::CAST),
+        Token::LParen,
+        Token::SingleQuotedString(exclusion.mark().to_string()),
+        word("AS", Keyword::AS),
+        word("VARCHAR", Keyword::VARCHAR),
+        Token::RParen,
+    ];
+    if is_word(&tokens[first], "PARTITION")
+        && let Some(by) = next(first + 1)
+    {
+        let more = constant.into_iter().chain([Token::Comma]);
+        tokens.splice(by + 1..by + 1, more.map(with_span));
+        return;
+    }
+    let by = [word("PARTITION", Keyword::PARTITION), word("BY", Keyword::BY)];
+    tokens.splice(first..first, by.into_iter().chain(constant).map(with_span));
 }
 
 fn is_word(token: &TokenWithSpan, text: &str) -> bool {

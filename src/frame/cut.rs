@@ -9,8 +9,8 @@ use datafusion::functions_aggregate::expr_fn::{count, max, min};
 use datafusion::functions_aggregate::percentile_cont::percentile_cont;
 use datafusion::logical_expr::{Expr, cast, lit, when};
 
-use super::{DataFrame, col};
 use super::names::exact_names;
+use super::{DataFrame, col};
 use crate::error::{Error, Result};
 
 /// More bins than this are a mistake.

@@ -5,9 +5,9 @@ use datafusion::functions_window::nth_value::{first_value_udwf, last_value_udwf}
 use datafusion::logical_expr::expr::NullTreatment;
 use datafusion::logical_expr::{Expr, cast, lit, when};
 
+use super::names::exact_names;
 use super::window::{ascending, columns, ordered, over, row_number, rows, so_far, window};
 use super::{DataFrame, col};
-use super::names::exact_names;
 use crate::error::{Error, Result};
 
 /// The last value up to a row, at most `limit` rows before it.

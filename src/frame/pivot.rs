@@ -155,7 +155,10 @@ impl DataFrame {
     /// `Query` for columns that are not there or are no lists.
     pub fn explode(self, columns: &[&str]) -> Result<Self> {
         let columns = exact_names(self.plan.schema(), columns)?;
-        let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+        // What it is given it reads as SQL.
+        let quoted = columns.iter().map(|name| format!("\"{}\"", name.replace('"', "\"\"")));
+        let quoted: Vec<String> = quoted.collect();
+        let columns: Vec<&str> = quoted.iter().map(String::as_str).collect();
         let options = UnnestOptions::new().with_null_handling(NullHandling::PreserveAndExpandEmpty);
         let plan = self.plan.clone().unnest_columns_with_options(&columns, options)?;
         Ok(self.with(plan))

@@ -9,11 +9,11 @@ use datafusion::functions_aggregate::min_max::{min, min_udaf};
 use datafusion::functions_nested::expr_fn::make_array;
 use datafusion::logical_expr::{Expr, cast, lit};
 
+use super::names::exact_names;
 use super::period::Period;
 use super::rolling::{Closed, nanoseconds, unit_of};
 use super::window::{columns, over, rows, window};
 use super::{DataFrame, col};
-use super::names::exact_names;
 use crate::error::{Error, Result};
 
 const MOMENT: &str = "__moment";

@@ -10,10 +10,10 @@ use datafusion::logical_expr::{
     AggregateUDF, Expr, WindowFrame, WindowFrameBound, WindowFrameUnits, cast, lit, when,
 };
 
+use super::names::exact_names;
 use super::period::Period;
 use super::window::{columns, ordered, over, rows, window, window_of};
 use super::{DataFrame, col};
-use super::names::exact_names;
 use crate::error::{Error, Result};
 
 /// A window of rows: how many, how many of them must not be NULL, and where the row itself is.

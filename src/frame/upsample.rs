@@ -11,12 +11,12 @@ use datafusion::functions_aggregate::min_max::{max, min};
 use datafusion::logical_expr::{Expr, JoinType, LogicalPlanBuilder};
 
 use super::map::Pieces;
+use super::names::exact_names;
 use super::period::Period;
 use super::resample::Grid;
 use super::rolling::{nanoseconds, unit_of};
 use super::window::columns;
 use super::{DataFrame, Plan, col};
-use super::names::exact_names;
 use crate::error::{Error, Result};
 
 /// Moments that are made at once.

@@ -136,7 +136,8 @@ fn names(call: &Call<'_>) -> Result<ArrayRef> {
     let of_row = |row| if structs.is_null(row) { 0 } else { fields.len() };
     let lengths: Vec<usize> = (0..call.rows).map(of_row).collect();
     let names = lengths.iter().flat_map(|count| fields.iter().take(*count));
-    let names = StringArray::from_iter_values(names.map(|field| field.name()));
+    let names: Vec<&str> = names.map(|field| field.name().as_str()).collect();
+    let names = StringArray::from(names);
     lists_of(call.gives, Arc::new(names), lengths, structs.nulls().cloned())
 }
 

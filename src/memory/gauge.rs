@@ -141,11 +141,15 @@ mod tests {
     fn the_resident_set_is_read() {
         let page = page_bytes();
         assert!(page.is_power_of_two() && page >= 4096, "{page}");
-        let before = resident_bytes().unwrap();
-        let block = std::hint::black_box(vec![1_u8; 64 << 20]);
-        let after = resident_bytes().unwrap();
-        assert!(after > before + (32 << 20), "{before} {after} {}", block.len());
-        assert!(peak_resident_bytes() as usize >= after - (16 << 20));
+        // Other tests give memory back meanwhile, but not every time.
+        let grown = (0..20).any(|_| {
+            let before = resident_bytes().unwrap();
+            let block = std::hint::black_box(vec![1_u8; 64 << 20]);
+            let after = resident_bytes().unwrap();
+            assert!(peak_resident_bytes() as usize >= after - (16 << 20));
+            after > before + (block.len() / 2)
+        });
+        assert!(grown);
     }
 
     #[test]

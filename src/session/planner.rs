@@ -15,8 +15,8 @@ use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
 use crate::attempt::Attempts;
 use crate::decorrelate::Together;
 use crate::frame::SortedInputs;
-use crate::relations::AsofPlanner;
 use crate::frame::{Many, Maps};
+use crate::relations::AsofPlanner;
 use crate::share::{Parts, with_shared_parts};
 
 /// Refuses changes of a table that DataFusion 55 would make to other rows: of the input of a DELETE or

@@ -37,28 +37,39 @@ pub(super) const BY_NAME: &str = "by name";
 pub(super) const UNPACK_COLUMNS: &str = "unpack_columns";
 
 /// Functions whose `x -> …` is a function; elsewhere the arrow is that of JSON.
-const LAMBDA_FUNCTIONS: [&str; 24] = [
+const LAMBDA_FUNCTIONS: [&str; 35] = [
+    "aggregate",
+    "all_match",
     "any_match",
     "apply",
     "array_all_match",
     "array_any_match",
     "array_apply",
     "array_filter",
+    "array_first",
+    "array_none_match",
     "array_reduce",
     "array_sort_by",
     "array_transform",
     "columns",
     "filter",
+    "forall",
     "list_all_match",
     "list_any_match",
     "list_apply",
     "list_filter",
+    "list_fold",
+    "list_none_match",
     "list_reduce",
     "list_sort_by",
     "list_transform",
     "map_filter",
     "map_transform",
+    "map_transform_keys",
+    "map_transform_values",
+    "none_match",
     "reduce",
+    "transform",
     "transform_keys",
     "transform_values",
     "unpack_columns",
@@ -258,12 +269,6 @@ impl Pass<'_> {
             Token::Mul => self.star(at),
             Token::Word(word) if word.keyword == Keyword::LIMIT => self.limit(at),
             Token::Word(word) if word.keyword == Keyword::AS => self.materialized(at),
-            Token::Word(word)
-                if word.keyword == Keyword::FROM
-                    && matches!(self.output.last().map(|l| &l.token), Some(Token::LParen)) =>
-            {
-                self.from_first(at)
-            }
             Token::LParen
                 if self.previous_word().as_deref() == Some("FILTER")
                     && self.output.len() > 1
@@ -354,19 +359,6 @@ impl Pass<'_> {
         }
         self.output.push(self.tokens[at].clone());
         Some(2 + not)
-    }
-
-    /// `(FROM t)`, as the parser knows it where a table can be and not inside expressions.
-    fn from_first(&mut self, at: usize) -> Option<usize> {
-        let span = self.tokens[at].span;
-        let end = self.end(at);
-        for word in ["SELECT", "*", "FROM", "("] {
-            self.push_any(word, span);
-        }
-        self.output.push(self.tokens[at].clone());
-        self.output.extend(rewritten(self.tokens[at + 1..end].to_vec()));
-        self.push(Token::RParen, self.tokens[end - 1].span);
-        Some(end - at)
     }
 
     fn limit(&mut self, at: usize) -> Option<usize> {

@@ -12,7 +12,7 @@ use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, Signature, Volatility,
 };
 
-use super::types::{Output, Param, Value, scalar, typed};
+use super::types::{Output, Param, Value, converted, scalar, typed};
 use super::{Same, guarded};
 
 /// What is kept of a group: a [`Value`] or a tuple of up to four. Parts of a group are kept in
@@ -150,7 +150,8 @@ pub(super) fn function<S: State, M: 'static, O: Output + 'static>(
     };
     AggregateUDF::from(Function {
         name,
-        signature: Signature::exact(arguments, Volatility::Immutable),
+        signature: Signature::user_defined(Volatility::Immutable),
+        arguments,
         result: O::Value::DATA_TYPE,
         state: S::types(),
         start: Same(Arc::new(start)),
@@ -163,6 +164,7 @@ type Start = dyn Fn() -> Result<Box<dyn Accumulator>> + Send + Sync;
 struct Function {
     name: String,
     signature: Signature,
+    arguments: Vec<DataType>,
     result: DataType,
     state: Vec<DataType>,
     start: Same<Start>,
@@ -175,6 +177,10 @@ impl AggregateUDFImpl for Function {
 
     fn signature(&self) -> &Signature {
         &self.signature
+    }
+
+    fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
+        converted(&self.name, &self.arguments, given)
     }
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {

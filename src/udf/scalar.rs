@@ -7,7 +7,7 @@ use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
-use super::types::{Output, Param, Value, typed};
+use super::types::{Output, Param, Value, converted, typed};
 use super::{Same, guarded};
 
 /// A closure of one to four [`Param`]s that gives an [`Output`]. `M` says which.
@@ -70,7 +70,8 @@ pub(super) fn function<M: 'static>(name: String, closure: impl ScalarClosure<M>)
     let (arguments, result) = types_of(&closure);
     ScalarUDF::from(Function {
         name,
-        signature: Signature::exact(arguments, Volatility::Immutable),
+        signature: Signature::user_defined(Volatility::Immutable),
+        arguments,
         result,
         closure: Same(std::sync::Arc::new(move |arguments: &[ArrayRef], rows| {
             closure.column(arguments, rows)
@@ -84,6 +85,7 @@ type Columns = dyn Fn(&[ArrayRef], usize) -> Result<ArrayRef, String> + Send + S
 struct Function {
     name: String,
     signature: Signature,
+    arguments: Vec<DataType>,
     result: DataType,
     closure: Same<Columns>,
 }
@@ -95,6 +97,10 @@ impl ScalarUDFImpl for Function {
 
     fn signature(&self) -> &Signature {
         &self.signature
+    }
+
+    fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
+        converted(&self.name, &self.arguments, given)
     }
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {

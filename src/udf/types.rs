@@ -7,7 +7,7 @@ use arrow::array::{
     StringArray, UInt8Array, UInt16Array, UInt32Array, UInt64Array,
 };
 use arrow::datatypes::DataType;
-use datafusion::common::{ScalarValue, internal_err};
+use datafusion::common::{ScalarValue, internal_err, plan_err};
 use datafusion::error::Result;
 
 /// A Rust type that is the type of a column: `bool`, integers, floats and `String`.
@@ -146,6 +146,36 @@ impl Param for Option<&str> {
     fn at(column: &StringArray, row: usize) -> Option<Option<&str>> {
         Some(column.is_valid(row).then(|| column.value(row)))
     }
+}
+
+/// The types that the arguments of a function are converted to: those it takes. Whole numbers are
+/// taken for any number, and one that does not fit is an error of the query; other numbers are taken
+/// for floats, and texts of every kind for texts.
+///
+/// # Errors
+/// `Plan` if there are more or fewer arguments, or they are of other types.
+pub(super) fn converted(
+    name: &str,
+    wanted: &[DataType],
+    given: &[DataType],
+) -> Result<Vec<DataType>> {
+    let is_text = |data_type: &DataType| {
+        matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
+    };
+    let fits = |(wanted, given): (&DataType, &DataType)| {
+        wanted == given
+            || given.is_null()
+            || (given.is_integer() && wanted.is_numeric())
+            || (given.is_numeric() && wanted.is_floating())
+            || (is_text(wanted) && is_text(given))
+    };
+    if wanted.len() != given.len() || !wanted.iter().zip(given).all(fits) {
+        let list = |types: &[DataType]| {
+            types.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+        };
+        return plan_err!("{name} takes ({}), not ({})", list(wanted), list(given));
+    }
+    Ok(wanted.to_vec())
 }
 
 /// A column as the type it has.

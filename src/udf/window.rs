@@ -11,7 +11,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::physical_expr::PhysicalExpr;
 
-use super::types::{Output, Value, typed};
+use super::types::{Output, Value, converted, typed};
 use super::{Same, guarded};
 
 pub(super) fn function<V: Value, O: Output + 'static>(
@@ -32,7 +32,8 @@ pub(super) fn function<V: Value, O: Output + 'static>(
     };
     WindowUDF::from(Function {
         name,
-        signature: Signature::exact(vec![V::DATA_TYPE], Volatility::Immutable),
+        signature: Signature::user_defined(Volatility::Immutable),
+        arguments: vec![V::DATA_TYPE],
         result: O::Value::DATA_TYPE,
         whole: Same(Arc::new(whole)),
     })
@@ -44,6 +45,7 @@ type Whole = dyn Fn(&ArrayRef, usize) -> Result<ArrayRef, String> + Send + Sync;
 struct Function {
     name: String,
     signature: Signature,
+    arguments: Vec<DataType>,
     result: DataType,
     whole: Same<Whole>,
 }
@@ -55,6 +57,10 @@ impl WindowUDFImpl for Function {
 
     fn signature(&self) -> &Signature {
         &self.signature
+    }
+
+    fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
+        converted(&self.name, &self.arguments, given)
     }
 
     fn partition_evaluator(

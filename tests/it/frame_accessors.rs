@@ -268,7 +268,7 @@ async fn lists() {
         (l().max(), "3 | - | - | 5"),
         (l().contains(brimful::lit(1_i64)), "true | false | - | false"),
         (l().join("+"), "3+1+1 |  | - | 5"),
-        (l().sort(false), "[, 1, 1, 3] | [] | - | [5]"),
+        (l().sort(false), "[-, 1, 1, 3] | [] | - | [5]"),
         (l().sort(true), "[, 3, 1, 1] | [] | - | [5]"),
         (l().reverse(), "[1, , 1, 3] | [] | - | [5]"),
     ];

@@ -30,7 +30,8 @@ async fn texts_become_times() {
 
 #[tokio::test]
 async fn paths_of_json() {
-    let sql = "SELECT * FROM (VALUES (1, '{\"a\": {\"b\": [1, \"x\"]}}'), (2, '{}'), (3, NULL)) v(i, x)";
+    let sql =
+        "SELECT * FROM (VALUES (1, '{\"a\": {\"b\": [1, \"x\"]}}'), (2, '{}'), (3, NULL)) v(i, x)";
     // pl.Series([…]).str.json_path_match("$.a.b[1]")
     assert_eq!(of(sql, col("x").str().json_path_match("$.a.b[1]")).await, "x | - | -");
     assert_eq!(of(sql, col("x").json().extract_string("$.a.b[1]")).await, "x | - | -");

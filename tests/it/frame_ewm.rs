@@ -2,8 +2,8 @@
 
 use brimful::{ErrorKind, Ewm, ExprMethods, Knobs, col};
 
-use crate::support::{Place, Setup};
 use crate::support::series::{assert_close, line, numbers, series, two_series};
+use crate::support::{Place, Setup};
 
 /// `s = pl.Series([1.0, None, 3.0, 4.0, 8.0, 6.0])`
 const VALUES: [Option<f64>; 6] = [Some(1.0), None, Some(3.0), Some(4.0), Some(8.0), Some(6.0)];

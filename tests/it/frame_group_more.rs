@@ -1,8 +1,6 @@
 //! Aggregates that Brimful adds to DataFusion's, as functions of the library.
 
-use brimful::aggregates::{
-    arg_max, arg_min, entropy, histogram, kurtosis, mode, product, skew,
-};
+use brimful::aggregates::{arg_max, arg_min, entropy, histogram, kurtosis, mode, product, skew};
 use brimful::col;
 
 use crate::support::{frame_of, in_line};
@@ -18,10 +16,9 @@ async fn the_most_frequent_value() {
 
 #[tokio::test]
 async fn the_row_of_the_extreme() {
-    let frame = frame_of(VALUES).await.agg([
-        arg_max(col("k"), col("v")).unwrap(),
-        arg_min(col("k"), col("v")).unwrap(),
-    ]);
+    let frame = frame_of(VALUES)
+        .await
+        .agg([arg_max(col("k"), col("v")).unwrap(), arg_min(col("k"), col("v")).unwrap()]);
     assert_eq!(in_line(frame.unwrap()).await, "c a");
 }
 

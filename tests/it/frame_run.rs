@@ -16,8 +16,8 @@ use brimful::{
 use datafusion::logical_expr::{ColumnarValue, Volatility, create_udf};
 use futures::{StreamExt, TryStreamExt};
 
-use crate::support::{Place, Setup};
 use crate::support::series::{frame_of, line, small_session};
+use crate::support::{Place, Setup};
 
 fn columns(names: &[&str]) -> SchemaRef {
     let fields = names.iter().map(|name| Field::new(*name, DataType::Int64, true));

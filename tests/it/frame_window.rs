@@ -4,8 +4,10 @@ use brimful::aggregates::{max, sum};
 use brimful::frame::{cume_dist, ntile, percent_rank, row_number};
 use brimful::{ErrorKind, Expr, ExprMethods, Knobs, Ties, col, lit};
 
+use crate::support::series::{
+    assert_close, frame_of, line, numbers, series, small_session, two_series,
+};
 use crate::support::{Place, Setup};
-use crate::support::series::{assert_close, frame_of, line, numbers, series, small_session, two_series};
 
 /// `pl.Series([1, None, 4, None, 2, 8, 2])`
 const VALUES: [Option<f64>; 7] =

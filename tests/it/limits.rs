@@ -204,7 +204,7 @@ fn a_folder_for_temporary_files_that_cannot_be_used() {
 fn a_record_that_memory_has_no_room_for() {
     let place = Place::new();
     let long = "x".repeat(100 << 20);
-    place.file("long.csv", &format!("id,note\n1,\"{long}\"\n"));
+    place.write("long.csv", format!("id,note\n1,\"{long}\"\n"));
     let sql = "SELECT max(length(note)) FROM read_csv('long.csv', max_line_size = 1000000000)";
     let few = ["query", "--memory-limit", "64MB", "-c", sql];
     place.run(&few).fails(4, &["long.csv\" line 2 begins a record that needs", "memory limit"]);

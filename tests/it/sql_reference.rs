@@ -7,13 +7,33 @@ use brimful::Knobs;
 
 use crate::support::{Place, run_all, session};
 
-/// The tables of all sections.
-const TABLES: &str = "
-    CREATE TABLE t(a1 INT, a2 INT, b VARCHAR);
-    INSERT INTO t VALUES (1, 10, 'x'), (2, 20, 'y'), (3, NULL, 'x');
-    CREATE TABLE v(a1 INT, p VARCHAR);
-    INSERT INTO v VALUES (1, 'p'), (9, 'q');
-";
+/// The tables that the examples of a section are about.
+fn tables(section: &str) -> &'static str {
+    match section {
+        "Tables and joins" => {
+            "CREATE TABLE trades AS SELECT * FROM (VALUES
+                ('A', TIMESTAMP '2024-01-02 09:00:00', 1.5),
+                ('B', TIMESTAMP '2024-01-02 09:00:05', 2.5),
+                ('A', TIMESTAMP '2024-01-02 09:00:09', 1.75)) AS v(symbol, t, price);
+            CREATE TABLE quotes AS SELECT * FROM (VALUES
+                ('A', TIMESTAMP '2024-01-02 08:59:59', 1.25),
+                ('B', TIMESTAMP '2024-01-02 09:00:06', 2.25),
+                ('A', TIMESTAMP '2024-01-02 09:00:09', 1.5)) AS v(symbol, t, bid);
+            CREATE TABLE sales AS SELECT * FROM (VALUES
+                ('Rome', 2020, 5), ('Oslo', 2020, 7), ('Rome', 2021, 9)) AS v(city, year, amount);"
+        }
+        "Subqueries" | "Window frames" => {
+            "CREATE TABLE t AS SELECT * FROM (VALUES (1, 10), (2, 20), (3, NULL)) AS v(id, amount);
+            CREATE TABLE u AS SELECT * FROM (VALUES (1, 'one'), (3, 'three')) AS v(id, name);"
+        }
+        _ => {
+            "CREATE TABLE t(a1 INT, a2 INT, b VARCHAR);
+            INSERT INTO t VALUES (1, 10, 'x'), (2, 20, 'y'), (3, NULL, 'x');
+            CREATE TABLE v(a1 INT, p VARCHAR);
+            INSERT INTO v VALUES (1, 'p'), (9, 'q');"
+        }
+    }
+}
 
 /// The examples of a page: what is between backticks in the second cell of each row.
 fn examples(page: &str) -> Vec<String> {
@@ -30,16 +50,22 @@ fn examples(page: &str) -> Vec<String> {
 #[tokio::test]
 async fn every_example_runs() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/sql.md");
-    let examples = examples(&fs::read_to_string(page).unwrap());
-    assert!(examples.len() > 60, "only {} examples were found", examples.len());
+    let page = fs::read_to_string(page).unwrap();
     let place = Place::new();
-    for example in examples {
-        let session = session(&place, 2, Knobs::default());
-        run_all(&session, TABLES).await.unwrap();
-        if let Err(error) = run_all(&session, &example).await {
-            panic!("{example}: {error}");
+    let (mut count, mut wrong) = (0, Vec::new());
+    for section in page.split("\n## ").skip(1) {
+        let title = section.lines().next().unwrap();
+        for example in examples(section) {
+            let session = session(&place, 2, Knobs::default());
+            run_all(&session, tables(title)).await.unwrap();
+            if let Err(error) = run_all(&session, &example).await {
+                wrong.push(format!("{example}: {error}"));
+            }
+            count += 1;
         }
     }
+    assert!(count > 90, "only {count} examples were found");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]

@@ -124,7 +124,8 @@ pub(super) fn extract_all(inputs: &Inputs) -> Result<ArrayRef> {
         };
         let number = group(number, inputs.name)?;
         for captures in pattern.captures_iter(text) {
-            lists.values().append_option(captures.get(number).map(|found| found.as_str()));
+            // A group that had no part in the match is an empty text.
+            lists.values().append_value(captures.get(number).map_or("", |found| found.as_str()));
         }
         lists.append(true);
     }

@@ -138,8 +138,10 @@ impl ExecutionPlan for AsofJoinExec {
         vec![self.ordering(0), self.ordering(1)]
     }
 
+    /// The order of the left side is kept, but another one that is wanted above must not be asked of
+    /// it in place of the one that the join needs.
     fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true, false]
+        vec![false, false]
     }
 
     fn apply_expressions(

@@ -213,13 +213,13 @@ impl Resolver<'_> {
                 chosen = self.visible(Some(table))?;
             }
             FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Array(list))) => {
-                let mut some = Vec::new();
+                let mut wanted = Vec::new();
                 for element in &list.elem {
                     let ident = Ident::new(literal(element).unwrap_or_default());
                     check_there(&chosen, &ident, "COLUMNS")?;
-                    some.extend(chosen.iter().find(|c| same(&ident, &c.name)).cloned());
+                    wanted.push(ident);
                 }
-                chosen = some;
+                chosen.retain(|column| wanted.iter().any(|ident| same(ident, &column.name)));
             }
             FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Lambda(lambda))) => {
                 let [param] = &*lambda.params else {

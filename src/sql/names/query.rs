@@ -2,9 +2,8 @@
 
 use datafusion::sql::sqlparser::ast::{
     Distinct, ExcludeSelectItem, Expr, GroupByExpr, Ident, NamedWindowExpr, OrderBy, OrderByExpr,
-    OrderByKind, Query, RenameSelectItem, Select, SelectFlavor, SelectItem,
-    SelectItemQualifiedWildcardKind, SetExpr, SetOperator, SetQuantifier,
-    WildcardAdditionalOptions,
+    OrderByKind, Query, RenameSelectItem, Select, SelectItem, SelectItemQualifiedWildcardKind,
+    SetExpr, SetOperator, SetQuantifier, WildcardAdditionalOptions,
 };
 
 use super::exact::{keep_case, last_ident, same, set_exact};
@@ -111,10 +110,6 @@ impl Resolver<'_> {
         select: &mut Select,
         order_by: Option<&mut OrderBy>,
     ) -> Result<Columns> {
-        if select.flavor == SelectFlavor::FromFirstNoSelect {
-            select.flavor = SelectFlavor::Standard;
-            select.projection.push(SelectItem::Wildcard(WildcardAdditionalOptions::default()));
-        }
         self.from(&mut select.from)?;
         self.scope_mut().aliases_stand = true;
         self.expand(&mut select.projection)?;

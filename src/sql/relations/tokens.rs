@@ -47,7 +47,7 @@ pub(crate) fn rewritten(tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>
         } else if script.is(index, &["PIVOT", "PIVOT_WIDER"]) {
             script.pivot(index)?;
         } else if script.is(index, &["UNPIVOT", "PIVOT_LONGER"]) {
-            script.unpivot(index);
+            script.unpivot(index)?;
         }
     }
     Ok(script.tokens)
@@ -371,14 +371,17 @@ impl Script {
         self.tokens.splice(for_..close, tokens);
     }
 
-    fn unpivot(&mut self, index: usize) {
-        let Some(on) = self.on_of_statement(index) else { return };
+    fn unpivot(&mut self, index: usize) -> Result<()> {
+        let Some(on) = self.on_of_statement(index) else { return Ok(()) };
         let items_end = self.next(on + 1, &CLAUSES);
         let items = self.items(on + 1, items_end);
         let mut end = items_end;
         let mut name = self.words(on, "name");
         let mut values = vec![self.words(on, "value")];
-        if self.is(end, &["INTO"]) && self.is(end + 1, &["NAME"]) {
+        if self.is(end, &["INTO"]) {
+            if !self.is(end + 1, &["NAME"]) {
+                return Err(self.error(end, "INTO is followed by NAME and the name of a column"));
+            }
             name = self.copy(end + 2..(end + 3).min(self.tokens.len()));
             end = (end + 3).min(self.tokens.len());
             if self.is(end, &["VALUE", "VALUES"]) {
@@ -429,5 +432,6 @@ impl Script {
         }
         tokens.extend(self.words(on, ") )"));
         self.tokens.splice(index..end, tokens);
+        Ok(())
     }
 }
