@@ -139,7 +139,7 @@ impl Argument {
             Values::Booleans(array) => array,
             Values::Texts(array) => array,
         };
-        array.is_null(if self.constant { 0 } else { row })
+        array.data_type().is_null() || array.is_null(if self.constant { 0 } else { row })
     }
 
     fn value(&self, row: usize) -> Value<'_> {
