@@ -1,35 +1,86 @@
-//! `FROM t SELECT a WHERE b` → `SELECT a FROM t WHERE b`, in tokens.
+//! `FROM t SELECT a WHERE b` → `SELECT a FROM t WHERE b`, and `FROM t` → `SELECT * FROM t`, in
+//! tokens.
 
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
-/// Puts the SELECT of `FROM … SELECT …` first.
-pub(super) fn select_first(tokens: &mut [TokenWithSpan]) {
-    for from in 0..tokens.len() {
-        if keyword(tokens, from) != Keyword::FROM {
-            continue;
+/// Puts the SELECT of `FROM … SELECT …` first, and one before a FROM that has none.
+pub(super) fn select_first(tokens: &mut Vec<TokenWithSpan>) {
+    let mut from = 0;
+    while from < tokens.len() {
+        if keyword(tokens, from) == Keyword::FROM {
+            if let Some(select) = at_same_depth(tokens, from + 1, |word| word == Keyword::SELECT) {
+                let end = at_same_depth(tokens, select + 1, ends_select_list);
+                let end = end.unwrap_or_else(|| end_of_query(tokens, select + 1));
+                tokens[from..end].rotate_left(select - from);
+            } else if begins_query(tokens, from) {
+                let span = tokens[from].span;
+                let all = [Token::make_keyword("SELECT"), Token::Mul];
+                tokens.splice(from..from, all.map(|token| TokenWithSpan { token, span }));
+                from += 2;
+            }
         }
-        let Some(select) = at_same_depth(tokens, from + 1, |word| word == Keyword::SELECT) else {
-            continue;
-        };
-        let end = at_same_depth(tokens, select + 1, |word| {
-            matches!(
-                word,
-                Keyword::WHERE
-                    | Keyword::GROUP
-                    | Keyword::HAVING
-                    | Keyword::WINDOW
-                    | Keyword::QUALIFY
-                    | Keyword::ORDER
-                    | Keyword::LIMIT
-                    | Keyword::OFFSET
-                    | Keyword::FETCH
-                    | Keyword::USING
-            )
-        });
-        let end = end.unwrap_or_else(|| end_of_query(tokens, select + 1));
-        tokens[from..end].rotate_left(select - from);
+        from += 1;
     }
+}
+
+fn ends_select_list(word: Keyword) -> bool {
+    matches!(
+        word,
+        Keyword::WHERE
+            | Keyword::GROUP
+            | Keyword::HAVING
+            | Keyword::WINDOW
+            | Keyword::QUALIFY
+            | Keyword::ORDER
+            | Keyword::LIMIT
+            | Keyword::OFFSET
+            | Keyword::FETCH
+            | Keyword::USING
+    )
+}
+
+/// Whether a FROM that no SELECT follows has none before it either, and belongs to no DELETE or
+/// expression.
+fn begins_query(tokens: &[TokenWithSpan], from: usize) -> bool {
+    let Some(last) = from.checked_sub(1) else { return true };
+    match &tokens[last].token {
+        Token::LParen | Token::SemiColon => return true,
+        Token::Word(word) => match word.keyword {
+            Keyword::UNION | Keyword::INTERSECT | Keyword::EXCEPT => return true,
+            Keyword::DELETE | Keyword::DISTINCT => return false,
+            _ => {}
+        },
+        _ => {}
+    }
+    // The words before it at the same depth, back to where its query or statement begins.
+    let mut depth = 0;
+    let mut first = Keyword::NoKeyword;
+    for at in (0..from).rev() {
+        match &tokens[at].token {
+            Token::RParen | Token::RBracket | Token::RBrace => depth += 1,
+            Token::LParen | Token::LBracket | Token::LBrace if depth == 0 => break,
+            Token::LParen | Token::LBracket | Token::LBrace => depth -= 1,
+            Token::SemiColon => break,
+            Token::Word(word) if depth == 0 => match word.keyword {
+                Keyword::SELECT | Keyword::VALUES => return false,
+                Keyword::UNION | Keyword::INTERSECT => return true,
+                keyword => first = keyword,
+            },
+            _ => {}
+        }
+    }
+    let is_summary = |token: &TokenWithSpan| matches!(&token.token, Token::Word(word) if word.value.eq_ignore_ascii_case("summarize"));
+    is_summary(&tokens[last])
+        || matches!(
+            first,
+            Keyword::WITH
+                | Keyword::INSERT
+                | Keyword::CREATE
+                | Keyword::EXPLAIN
+                | Keyword::DESCRIBE
+                | Keyword::PREPARE
+        )
 }
 
 fn keyword(tokens: &[TokenWithSpan], at: usize) -> Keyword {

@@ -16,7 +16,7 @@
 //! | `SUMMARIZE t`, `(DESCRIBE t)` | `SELECT * FROM summarize((SELECT * FROM t))` |
 //! | `EXPLAIN (FORMAT json)` | `EXPLAIN (FORMAT pgjson)` |
 //! | `FROM t SELECT a WHERE b` | `SELECT a FROM t WHERE b` |
-//! | `EXISTS (FROM t)` | `EXISTS (SELECT * FROM (FROM t))` |
+//! | `FROM t WHERE b` | `SELECT * FROM t WHERE b` |
 //! | `count(*) FILTER (a > 1)` | `count(*) FILTER (WHERE a > 1)` |
 //! | `WITH t AS MATERIALIZED (…)` | `WITH t AS (…)` |
 //!
@@ -258,12 +258,6 @@ impl Pass<'_> {
             Token::Mul => self.star(at),
             Token::Word(word) if word.keyword == Keyword::LIMIT => self.limit(at),
             Token::Word(word) if word.keyword == Keyword::AS => self.materialized(at),
-            Token::Word(word)
-                if word.keyword == Keyword::FROM
-                    && matches!(self.output.last().map(|l| &l.token), Some(Token::LParen)) =>
-            {
-                self.from_first(at)
-            }
             Token::LParen
                 if self.previous_word().as_deref() == Some("FILTER")
                     && self.output.len() > 1
@@ -354,19 +348,6 @@ impl Pass<'_> {
         }
         self.output.push(self.tokens[at].clone());
         Some(2 + not)
-    }
-
-    /// `(FROM t)`, as the parser knows it where a table can be and not inside expressions.
-    fn from_first(&mut self, at: usize) -> Option<usize> {
-        let span = self.tokens[at].span;
-        let end = self.end(at);
-        for word in ["SELECT", "*", "FROM", "("] {
-            self.push_any(word, span);
-        }
-        self.output.push(self.tokens[at].clone());
-        self.output.extend(rewritten(self.tokens[at + 1..end].to_vec()));
-        self.push(Token::RParen, self.tokens[end - 1].span);
-        Some(end - at)
     }
 
     fn limit(&mut self, at: usize) -> Option<usize> {
@@ -518,8 +499,15 @@ mod tests {
                 "SELECT a: 1, {b: 2}, l[c:d] FROM t",
                 "SELECT a := 1 , { b : 2 } , l [ c : d ] FROM t",
             ),
-            ("INSERT INTO t BY NAME FROM u", "INSERT INTO t ( \"by name\" ) FROM u"),
-            ("INSERT INTO t FROM u ORDER BY name", "INSERT INTO t FROM u ORDER BY name"),
+            ("INSERT INTO t BY NAME FROM u", "INSERT INTO t ( \"by name\" ) SELECT * FROM u"),
+            ("INSERT INTO t FROM u ORDER BY name", "INSERT INTO t SELECT * FROM u ORDER BY name"),
+            ("FROM t WHERE a", "SELECT * FROM t WHERE a"),
+            ("a IN (FROM t)", "a IN ( SELECT * FROM t )"),
+            ("FROM a UNION FROM b", "SELECT * FROM a UNION SELECT * FROM b"),
+            ("WITH c AS (FROM t) FROM c", "WITH c AS ( SELECT * FROM t ) SELECT * FROM c"),
+            ("DELETE FROM t WHERE a", "DELETE FROM t WHERE a"),
+            ("extract(year FROM d)", "extract ( year FROM d )"),
+            ("SELECT a IS DISTINCT FROM b FROM t", "SELECT a IS DISTINCT FROM b FROM t"),
             ("DROP MACRO TABLE f", "DROP FUNCTION f"),
             ("CREATE FUNCTION f(a INT) AS 1", "CREATE FUNCTION f ( a INT ) AS 1"),
             ("FROM t SELECT a LIMIT 1", "SELECT a FROM t LIMIT 1"),
