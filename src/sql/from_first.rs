@@ -1,85 +1,86 @@
 //! `FROM t SELECT a WHERE b` → `SELECT a FROM t WHERE b`, and `FROM t` → `SELECT * FROM t`, in
-//! tokens without blanks.
+//! tokens.
 
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
-/// Puts the SELECT of `FROM … SELECT …` first, and one of all columns where there is none.
+/// Puts the SELECT of `FROM … SELECT …` first, and one before a FROM that has none.
 pub(super) fn select_first(tokens: &mut Vec<TokenWithSpan>) {
     let mut from = 0;
     while from < tokens.len() {
         if keyword(tokens, from) == Keyword::FROM {
-            from += select_before(tokens, from);
+            if let Some(select) = at_same_depth(tokens, from + 1, |word| word == Keyword::SELECT) {
+                let end = at_same_depth(tokens, select + 1, ends_select_list);
+                let end = end.unwrap_or_else(|| end_of_query(tokens, select + 1));
+                tokens[from..end].rotate_left(select - from);
+            } else if begins_query(tokens, from) {
+                let span = tokens[from].span;
+                let all = [Token::make_keyword("SELECT"), Token::Mul];
+                tokens.splice(from..from, all.map(|token| TokenWithSpan { token, span }));
+                from += 2;
+            }
         }
         from += 1;
     }
 }
 
-/// Puts a SELECT before this FROM if it begins a query, and gives how many tokens were added.
-fn select_before(tokens: &mut Vec<TokenWithSpan>, from: usize) -> usize {
-    if let Some(select) = at_same_depth(tokens, from + 1, |word| word == Keyword::SELECT) {
-        let end = at_same_depth(tokens, select + 1, |word| {
-            matches!(
-                word,
-                Keyword::WHERE
-                    | Keyword::GROUP
-                    | Keyword::HAVING
-                    | Keyword::WINDOW
-                    | Keyword::QUALIFY
-                    | Keyword::ORDER
-                    | Keyword::LIMIT
-                    | Keyword::OFFSET
-                    | Keyword::FETCH
-                    | Keyword::USING
-            )
-        });
-        let end = end.unwrap_or_else(|| end_of_query(tokens, select + 1));
-        tokens[from..end].rotate_left(select - from);
-        return 0;
-    }
-    if !begins_query(tokens, from) {
-        return 0;
-    }
-    let span = tokens[from].span;
-    let all = [Token::make_keyword("SELECT"), Token::Mul];
-    tokens.splice(from..from, all.map(|token| TokenWithSpan::new(token, span)));
-    2
+fn ends_select_list(word: Keyword) -> bool {
+    matches!(
+        word,
+        Keyword::WHERE
+            | Keyword::GROUP
+            | Keyword::HAVING
+            | Keyword::WINDOW
+            | Keyword::QUALIFY
+            | Keyword::ORDER
+            | Keyword::LIMIT
+            | Keyword::OFFSET
+            | Keyword::FETCH
+            | Keyword::USING
+    )
 }
 
-/// Whether nothing is selected, or taken out of something, before this FROM.
+/// Whether a FROM that no SELECT follows has none before it either, and belongs to no DELETE or
+/// expression.
 fn begins_query(tokens: &[TokenWithSpan], from: usize) -> bool {
+    let Some(last) = from.checked_sub(1) else { return true };
+    match &tokens[last].token {
+        Token::LParen | Token::SemiColon => return true,
+        Token::Word(word) => match word.keyword {
+            Keyword::UNION | Keyword::INTERSECT | Keyword::EXCEPT => return true,
+            Keyword::DELETE | Keyword::DISTINCT => return false,
+            _ => {}
+        },
+        _ => {}
+    }
+    // The words before it at the same depth, back to where its query or statement begins.
     let mut depth = 0;
-    let mut start = from;
-    // Back to where the query begins.
-    while start > 0 {
-        let before = &tokens[start - 1].token;
-        match before {
+    let mut first = Keyword::NoKeyword;
+    for at in (0..from).rev() {
+        match &tokens[at].token {
             Token::RParen | Token::RBracket | Token::RBrace => depth += 1,
             Token::LParen | Token::LBracket | Token::LBrace if depth == 0 => break,
             Token::LParen | Token::LBracket | Token::LBrace => depth -= 1,
             Token::SemiColon => break,
             Token::Word(word) if depth == 0 => match word.keyword {
-                Keyword::UNION | Keyword::INTERSECT | Keyword::EXCEPT => break,
-                // That of a common table expression is followed by a parenthesis.
-                Keyword::AS if start == from => break,
-                _ => {}
+                Keyword::SELECT | Keyword::VALUES => return false,
+                Keyword::UNION | Keyword::INTERSECT => return true,
+                keyword => first = keyword,
             },
             _ => {}
         }
-        start -= 1;
     }
-    let mut words = (start..from).filter_map(|at| match keyword(tokens, at) {
-        Keyword::ALL | Keyword::DISTINCT | Keyword::BY | Keyword::NAME => None,
-        word => Some(word),
-    });
-    match words.next() {
-        None => true,
-        Some(Keyword::WITH | Keyword::EXPLAIN | Keyword::INSERT | Keyword::DESCRIBE) => {
-            at_same_depth(tokens, start, |word| word == Keyword::FROM) == Some(from)
-                && !words.any(|word| word == Keyword::SELECT)
-        }
-        Some(_) => false,
-    }
+    let is_summary = |token: &TokenWithSpan| matches!(&token.token, Token::Word(word) if word.value.eq_ignore_ascii_case("summarize"));
+    is_summary(&tokens[last])
+        || matches!(
+            first,
+            Keyword::WITH
+                | Keyword::INSERT
+                | Keyword::CREATE
+                | Keyword::EXPLAIN
+                | Keyword::DESCRIBE
+                | Keyword::PREPARE
+        )
 }
 
 fn keyword(tokens: &[TokenWithSpan], at: usize) -> Keyword {

@@ -16,7 +16,7 @@
 //! | `SUMMARIZE t`, `(DESCRIBE t)` | `SELECT * FROM summarize((SELECT * FROM t))` |
 //! | `EXPLAIN (FORMAT json)` | `EXPLAIN (FORMAT pgjson)` |
 //! | `FROM t SELECT a WHERE b` | `SELECT a FROM t WHERE b` |
-//! | `EXISTS (FROM t)` | `EXISTS (SELECT * FROM (FROM t))` |
+//! | `FROM t WHERE b` | `SELECT * FROM t WHERE b` |
 //! | `count(*) FILTER (a > 1)` | `count(*) FILTER (WHERE a > 1)` |
 //! | `WITH t AS MATERIALIZED (…)` | `WITH t AS (…)` |
 //!
@@ -510,8 +510,15 @@ mod tests {
                 "SELECT a: 1, {b: 2}, l[c:d] FROM t",
                 "SELECT a := 1 , { b : 2 } , l [ c : d ] FROM t",
             ),
-            ("INSERT INTO t BY NAME FROM u", "INSERT INTO t ( \"by name\" ) FROM u"),
-            ("INSERT INTO t FROM u ORDER BY name", "INSERT INTO t FROM u ORDER BY name"),
+            ("INSERT INTO t BY NAME FROM u", "INSERT INTO t ( \"by name\" ) SELECT * FROM u"),
+            ("INSERT INTO t FROM u ORDER BY name", "INSERT INTO t SELECT * FROM u ORDER BY name"),
+            ("FROM t WHERE a", "SELECT * FROM t WHERE a"),
+            ("a IN (FROM t)", "a IN ( SELECT * FROM t )"),
+            ("FROM a UNION FROM b", "SELECT * FROM a UNION SELECT * FROM b"),
+            ("WITH c AS (FROM t) FROM c", "WITH c AS ( SELECT * FROM t ) SELECT * FROM c"),
+            ("DELETE FROM t WHERE a", "DELETE FROM t WHERE a"),
+            ("extract(year FROM d)", "extract ( year FROM d )"),
+            ("SELECT a IS DISTINCT FROM b FROM t", "SELECT a IS DISTINCT FROM b FROM t"),
             ("DROP MACRO TABLE f", "DROP FUNCTION f"),
             ("CREATE FUNCTION f(a INT) AS 1", "CREATE FUNCTION f ( a INT ) AS 1"),
             ("FROM t SELECT a LIMIT 1", "SELECT a FROM t LIMIT 1"),

@@ -213,13 +213,13 @@ impl Resolver<'_> {
                 chosen = self.visible(Some(table))?;
             }
             FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Array(list))) => {
-                let mut wanted = Vec::new();
-                for element in &list.elem {
-                    let ident = Ident::new(literal(element).unwrap_or_default());
-                    check_there(&chosen, &ident, "COLUMNS")?;
-                    wanted.push(ident);
+                let names = list.elem.iter();
+                let names: Vec<Ident> =
+                    names.map(|name| Ident::new(literal(name).unwrap_or_default())).collect();
+                for name in &names {
+                    check_there(&chosen, name, "COLUMNS")?;
                 }
-                chosen.retain(|column| wanted.iter().any(|ident| same(ident, &column.name)));
+                chosen.retain(|column| names.iter().any(|name| same(name, &column.name)));
             }
             FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Lambda(lambda))) => {
                 let [param] = &*lambda.params else {

@@ -199,6 +199,7 @@ impl Resolver<'_> {
         let mut output: Columns = Some(Vec::new());
         let mut plain: Vec<Expr> = Vec::new();
         let mut wildcards = false;
+        let named = self.named(items);
         for item in items.iter_mut() {
             wildcards |=
                 matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..));
@@ -206,18 +207,16 @@ impl Resolver<'_> {
                 SelectItem::UnnamedExpr(expr) => {
                     let text = expr.to_string();
                     self.expr(expr)?;
-                    let repeated = plain.contains(expr) || (wildcards && is_column(expr));
+                    let repeated = plain.contains(expr)
+                        || (wildcards && is_column(expr))
+                        || column_name(expr).is_some_and(|name| is_in(&named, name));
                     plain.push(expr.clone());
                     let name = match expr {
                         // A column that is there twice needs a second name.
-                        Expr::Identifier(last) if repeated => {
-                            let name = unused_name(&output, last.value.clone());
-                            *item = aliased(expr, &name);
-                            name
-                        }
-                        Expr::CompoundIdentifier(parts) if repeated => {
-                            let last = parts.last().map(|last| last.value.clone());
-                            let name = unused_name(&output, last.unwrap_or_default());
+                        expr if repeated && is_column(expr) => {
+                            let name = column_name(expr).unwrap_or_default().to_string();
+                            let taken = output.iter().flatten().chain(&named).cloned().collect();
+                            let name = unused_name(&Some(taken), name);
                             *item = aliased(expr, &name);
                             name
                         }
@@ -273,6 +272,24 @@ impl Resolver<'_> {
             }
         }
         Ok(output)
+    }
+
+    /// The names that expressions of the output have: a column of a table cannot keep one of them.
+    fn named(&self, items: &[SelectItem]) -> Vec<Column> {
+        let names = items.iter().filter_map(|item| match item {
+            SelectItem::ExprWithAlias { expr, alias }
+                if column_name(expr) != Some(&alias.value) =>
+            {
+                Some(alias.value.clone())
+            }
+            SelectItem::UnnamedExpr(Expr::Identifier(ident)) => {
+                let mut keys = self.scope().merged.iter().filter(|key| same(ident, &key.name));
+                let is_computed = |key: &&Named| !is_column(&key.expr);
+                keys.find(is_computed).map(|key| key.name.clone())
+            }
+            _ => None,
+        });
+        names.map(|name| Column { name, data_type: None }).collect()
     }
 
     /// `* EXCLUDE (…) REPLACE (…) RENAME (…)`
@@ -357,6 +374,19 @@ fn is_number(text: &str) -> bool {
 
 fn is_column(expr: &Expr) -> bool {
     matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_))
+}
+
+/// The name of an expression that is nothing but a column.
+fn column_name(expr: &Expr) -> Option<&str> {
+    match expr {
+        Expr::Identifier(ident) => Some(&ident.value),
+        Expr::CompoundIdentifier(parts) => parts.last().map(|last| last.value.as_str()),
+        _ => None,
+    }
+}
+
+fn is_in(columns: &[Column], name: &str) -> bool {
+    columns.iter().any(|column| column.name == name)
 }
 
 /// The expression with a name for its column.
