@@ -38,6 +38,7 @@ mod frame_run;
 mod frame_sample;
 mod frame_window;
 mod generate;
+mod headline;
 mod joins;
 mod library;
 mod limits;

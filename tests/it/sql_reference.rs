@@ -1,11 +1,12 @@
 //! The examples of docs/sql.md: each must run, on the tables the page names.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 
 use brimful::Knobs;
 
-use crate::support::{Place, run_all, session};
+use crate::support::{Place, frame_values, run_all, session};
 
 /// The tables that the examples of a section are about.
 fn tables(section: &str) -> &'static str {
@@ -66,6 +67,35 @@ async fn every_example_runs() {
     }
     assert!(count > 90, "only {count} examples were found");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The names of functions in the first two cells of each row of a page.
+fn names(page: &str) -> Vec<String> {
+    // Functions that take lambdas are in no catalog; they have a script.
+    let rows = page.lines().filter(|line| line.starts_with('|') && !line.contains("->"));
+    let cells = rows.flat_map(|row| row.split('|').skip(1).take(2));
+    let quoted = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2));
+    // Not operators, nor members such as `s.name`.
+    let is_name = |text: &str| {
+        text.starts_with(char::is_alphabetic)
+            && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    };
+    let before_arguments = |text: &str| text.split('(').next().unwrap_or_default().to_lowercase();
+    quoted.map(before_arguments).filter(|name| is_name(name)).collect()
+}
+
+#[tokio::test]
+async fn every_function_of_the_page_is_there() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/functions.md");
+    let names = names(&fs::read_to_string(page).unwrap());
+    assert!(names.len() > 350, "only {} names were found", names.len());
+    let session = session(&Place::new(), 2, Knobs::default());
+    let known =
+        session.sql("SELECT DISTINCT routine_name FROM information_schema.routines").await.unwrap();
+    let known: HashSet<String> = frame_values(known).await.concat().into_iter().collect();
+    assert!(known.len() > 700, "only {} functions are there", known.len());
+    let missing: Vec<_> = names.iter().filter(|name| !known.contains(*name)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
 }
 
 #[test]
