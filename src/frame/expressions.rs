@@ -57,6 +57,7 @@ impl From<Then> for Expr {
 }
 
 /// Tests and replacements of the values of an expression.
+#[expect(clippy::wrong_self_convention, reason = "an expression becomes part of the new one")]
 pub trait ValueExpr: Sized {
     /// Whether the value is one of these: `col("size").is_in(["S", "M"])`. NULL is unknown.
     fn is_in<T: Literal>(self, values: impl IntoIterator<Item = T>) -> Expr;

@@ -64,7 +64,8 @@ impl DataFrame {
     /// `Query` for weights that are negative or all 0.
     pub fn random_split(self, weights: &[f64], seed: Option<u64>) -> Result<Vec<Self>> {
         let total: f64 = weights.iter().sum();
-        if !weights.iter().all(|weight| *weight >= 0.0) || !(total > 0.0 && total.is_finite()) {
+        let are_weights = weights.iter().all(|weight| *weight >= 0.0);
+        if !(are_weights && total > 0.0 && total.is_finite()) {
             return Err(Error::query(format!("a split by the weights {weights:?}"))
                 .with_hint("weights are 0 or more, and at least one is above 0"));
         }

@@ -115,7 +115,7 @@ fn member(call: &Call<'_>) -> Result<ArrayRef> {
     let structs = call.array(0)?;
     let structs = structs.as_struct();
     let at = member_at(call.name, structs.fields(), call.constant(1))?;
-    Ok(masked(structs, structs.column(at))?)
+    masked(structs, structs.column(at))
 }
 
 /// A member, NULL where the struct is.

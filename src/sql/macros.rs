@@ -24,7 +24,7 @@ use crate::error::{Error, Position, Result};
 #[derive(Debug)]
 pub(crate) enum MacroStatement {
     /// `CREATE MACRO`
-    Create { name: Ident, definition: Macro, or_replace: bool },
+    Create { name: Ident, definition: Box<Macro>, or_replace: bool },
     /// `DROP MACRO`
     Drop { names: Vec<Ident>, if_exists: bool },
 }
@@ -49,10 +49,10 @@ pub(crate) fn macro_statement(statement: &Statement) -> Option<MacroStatement> {
         Sql::CreateMacro { or_replace, name, args, definition, .. } => {
             Some(MacroStatement::Create {
                 name: single(name)?.clone(),
-                definition: Macro {
+                definition: Box::new(Macro {
                     params: args.clone().unwrap_or_default(),
                     body: definition.clone(),
-                },
+                }),
                 or_replace: *or_replace,
             })
         }
@@ -76,7 +76,7 @@ impl Macros {
     pub(crate) fn change(&self, statement: MacroStatement) -> Result<()> {
         match statement {
             MacroStatement::Create { name, definition, or_replace } => {
-                self.create(&name, definition, or_replace)
+                self.create(&name, *definition, or_replace)
             }
             MacroStatement::Drop { names, if_exists } => {
                 let mut by_name = self.by_name.write();

@@ -200,6 +200,8 @@ impl AggregateUDFImpl for Function {
     }
 }
 
+type Merge<S> = dyn Fn(&mut S, S) + Send + Sync;
+
 type Add<S> = dyn Fn(&mut S, &[ArrayRef]) -> Result<(), String> + Send + Sync;
 
 /// The closures of an aggregate.
@@ -207,7 +209,7 @@ struct Steps<S> {
     name: String,
     init: Box<dyn Fn() -> S + Send + Sync>,
     accumulate: Box<Add<S>>,
-    merge: Box<dyn Fn(&mut S, S) + Send + Sync>,
+    merge: Box<Merge<S>>,
     finish: Box<dyn Fn(S) -> Result<ScalarValue, String> + Send + Sync>,
 }
 

@@ -13,7 +13,6 @@ pub struct List(pub(in crate::frame) Expr);
 
 impl List {
     /// How many elements there are.
-    #[expect(clippy::len_without_is_empty, reason = "it is a name of Polars, of an expression")]
     pub fn len(self) -> Expr {
         cast(lists::cardinality(self.0), DataType::Int64)
     }

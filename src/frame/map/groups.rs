@@ -209,7 +209,7 @@ impl Groups {
 
     fn ranges(&self, batch: &RecordBatch) -> Result<VecDeque<Range<usize>>> {
         if self.keys.is_empty() {
-            return Ok(VecDeque::from([0..batch.num_rows()]));
+            return Ok(std::iter::once(0..batch.num_rows()).collect());
         }
         Ok(partition(&self.columns(batch))?.ranges().into())
     }

@@ -254,18 +254,18 @@ impl Kept {
         }
     }
 
-    fn first(&self) -> Option<&Box<[u8]>> {
+    fn first(&self) -> Option<&[u8]> {
         match self {
-            Kept::One(row) => row.as_ref(),
-            Kept::Several(rows) => rows.iter().min(),
+            Kept::One(row) => row.as_deref(),
+            Kept::Several(rows) => rows.iter().map(AsRef::as_ref).min(),
         }
     }
 
-    fn sorted(&self) -> Vec<&Box<[u8]>> {
+    fn sorted(&self) -> Vec<&[u8]> {
         match self {
-            Kept::One(row) => row.iter().collect(),
+            Kept::One(row) => row.as_deref().into_iter().collect(),
             Kept::Several(rows) => {
-                let mut rows: Vec<_> = rows.iter().collect();
+                let mut rows: Vec<&[u8]> = rows.iter().map(AsRef::as_ref).collect();
                 rows.sort_unstable();
                 rows
             }

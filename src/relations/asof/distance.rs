@@ -97,7 +97,7 @@ impl Tolerance {
         let is_negative = match self {
             Tolerance::Whole(distance) => distance < 0,
             // Also for what is not a number.
-            Tolerance::Real(distance) => !(distance >= 0.0),
+            Tolerance::Real(distance) => distance.is_nan() || distance < 0.0,
             Tolerance::Time(_) => false,
         };
         if is_negative {

@@ -197,7 +197,7 @@ fn item(
     };
     let mut function = function.clone();
     if let Some(condition) = condition {
-        let filter = function.filter.take().map(|filter| Expr::Nested(filter));
+        let filter = function.filter.take().map(Expr::Nested);
         function.filter = Some(Box::new(both(filter, condition)));
     }
     let written = aggregate.expr.to_string();

@@ -217,7 +217,7 @@ impl Script {
         let Some((sample, after)) = sample::Written::parse(self, index + 2)? else {
             return Ok(());
         };
-        let Some(from) = self.from_before(index) else {
+        let Some(from) = self.place_of_from(index) else {
             return Err(self.error(index, "a sample of a query without FROM"));
         };
         const AFTER_TABLES: [&str; 7] =
@@ -235,7 +235,7 @@ impl Script {
     }
 
     /// The FROM of the query that a place is in.
-    fn from_before(&self, index: usize) -> Option<usize> {
+    fn place_of_from(&self, index: usize) -> Option<usize> {
         let mut depth = 0_usize;
         for before in (0..index).rev() {
             match self.token(before) {
