@@ -155,6 +155,14 @@ impl DataFrame {
     /// `Query` for columns that are not there or are no lists.
     pub fn explode(self, columns: &[&str]) -> Result<Self> {
         let columns = exact_names(self.plan.schema(), columns)?;
+        for name in &columns {
+            let data_type = self.plan.schema().field_with_unqualified_name(name)?.data_type();
+            if !data_type.is_list() && !data_type.is_null() {
+                return Err(Error::query(format!(
+                    "\"{name}\" is of type {data_type}, and no list"
+                )));
+            }
+        }
         // What it is given it reads as SQL.
         let quoted = columns.iter().map(|name| format!("\"{}\"", name.replace('"', "\"\"")));
         let quoted: Vec<String> = quoted.collect();

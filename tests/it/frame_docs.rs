@@ -79,16 +79,30 @@ fn everything_that_is_ours_is_there() {
         .collect();
     for row in rows() {
         for name in quoted(&row.ours) {
-            // Of `col("a").over(["k"])` it is `over` that is looked for.
-            let without_texts: String = name.split('"').step_by(2).collect();
-            let last = without_texts.rsplit('.').next().unwrap();
-            let name = last.split(['(', ' ']).next().unwrap();
+            let name = last_called(&name);
             let is_there = ["fn ", "struct ", "enum ", "trait ", "    "].iter().any(|kind| {
                 ["(", "<", " {"].iter().any(|end| text.contains(&format!("{kind}{name}{end}")))
-            }) || is_datafusions(name);
+            }) || is_datafusions(&name);
             assert!(is_there, "{name} of {row:?}");
         }
     }
+}
+
+/// Of `col("a").over(["k"])` and `over(["k"])?` it is `over`.
+fn last_called(example: &str) -> String {
+    let mut depth = 0;
+    let outside: String = example
+        .chars()
+        .filter(|char| {
+            depth += usize::from(*char == '(');
+            let is_outside = depth == 0;
+            depth -= usize::from(*char == ')');
+            is_outside
+        })
+        .collect();
+    let outside = outside.replace(".await", "").replace('?', "");
+    let last = outside.rsplit(['.', ':']).next().unwrap();
+    last.split(' ').next().unwrap().to_string()
 }
 
 /// Functions of DataFusion that are ours by name only.

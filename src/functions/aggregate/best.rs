@@ -99,7 +99,7 @@ impl Ranking {
     }
 
     /// The columns of rows.
-    fn decoded<'a>(&self, rows: impl IntoIterator<Item = &'a Box<[u8]>>) -> Result<Vec<ArrayRef>> {
+    fn decoded<'a>(&self, rows: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<ArrayRef>> {
         let rows: Vec<_> = rows.into_iter().map(|row| self.parser.parse(row)).collect();
         Ok(self.converter.convert_rows(rows)?)
     }

@@ -117,7 +117,7 @@ impl Argument {
                 Values::Floats(cast(array, &DataType::Float64)?.as_primitive().clone())
             }
             DataType::Boolean => Values::Booleans(array.as_boolean().clone()),
-            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => {
+            DataType::Null | DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => {
                 Values::Texts(cast(array, &DataType::Utf8View)?.as_string_view().clone())
             }
             _ => {
@@ -139,7 +139,7 @@ impl Argument {
             Values::Booleans(array) => array,
             Values::Texts(array) => array,
         };
-        array.data_type().is_null() || array.is_null(if self.constant { 0 } else { row })
+        array.is_null(if self.constant { 0 } else { row })
     }
 
     fn value(&self, row: usize) -> Value<'_> {
