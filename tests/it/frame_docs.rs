@@ -79,7 +79,7 @@ fn everything_that_is_ours_is_there() {
         .collect();
     for row in rows() {
         for name in quoted(&row.ours) {
-            let name = last_called(&name);
+            let name = last_called(name);
             let is_there = ["fn ", "struct ", "enum ", "trait ", "    "].iter().any(|kind| {
                 ["(", "<", " {"].iter().any(|end| text.contains(&format!("{kind}{name}{end}")))
             }) || is_datafusions(&name);

@@ -54,7 +54,8 @@ async fn by_rows_with_less_values() {
     both("mean", x().rolling_mean(one()), [1.0, 1.0, 2.0, 3.5, 5.0, 6.0]).await;
     both("min", x().rolling_min(one()), [1.0, 1.0, 1.0, 3.0, 3.0, 4.0]).await;
     both("max", x().rolling_max(one()), [1.0, 1.0, 3.0, 4.0, 8.0, 8.0]).await;
-    let std = [N, N, 1.4142135623730951, 0.7071067811865476, 2.6457513110645907, 2.0];
+    let std =
+        [N, N, std::f64::consts::SQRT_2, std::f64::consts::FRAC_1_SQRT_2, 2.6457513110645907, 2.0];
     both("std", x().rolling_std(one()), std).await;
     both("var", x().rolling_var(one()), [N, N, 2.0, 0.5, 7.0, 4.0]).await;
     both("median", x().rolling_median(one()), [1.0, 1.0, 2.0, 3.5, 4.0, 6.0]).await;
@@ -128,7 +129,8 @@ async fn by_time_of_every_kind() {
     assert_close("min", &by_time(y().rolling_min_by("t", "5h")).await, &min);
     let max = [1.0, 1.0, 3.0, 4.0, 8.0].map(Some);
     assert_close("max", &by_time(y().rolling_max_by("t", "5h")).await, &max);
-    let std = [n, n, Some(1.4142135623730951), Some(1.5275252316519468), Some(2.6457513110645907)];
+    let std =
+        [n, n, Some(std::f64::consts::SQRT_2), Some(1.5275252316519468), Some(2.6457513110645907)];
     assert_close("std", &by_time(y().rolling_std_by("t", "5h")).await, &std);
     let var = [n, n, Some(2.0), Some(2.3333333333333335), Some(7.0)];
     assert_close("var", &by_time(y().rolling_var_by("t", "5h")).await, &var);

@@ -298,8 +298,8 @@ async fn a_query_is_cancelled_from_elsewhere() {
     stream.next().await.unwrap().unwrap();
     assert!(stream.metrics().rows > 0);
     let handle = cancel.clone();
-    tokio::spawn(async move {
-        tokio::time::sleep(Duration::from_millis(20)).await;
+    let canceller = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(20));
         handle.cancel();
     });
     let error = loop {
@@ -309,6 +309,7 @@ async fn a_query_is_cancelled_from_elsewhere() {
             None => panic!("it ended"),
         }
     };
+    canceller.join().unwrap();
     assert_eq!(error.kind(), ErrorKind::Cancelled);
     assert!(stream.next().await.is_none());
     assert!(stream.metrics().rows > 0 && cancel.is_cancelled());
