@@ -244,7 +244,7 @@ impl DataFrame {
     /// name.
     ///
     /// # Errors
-    /// As for [`concat`] with [`Concat::VerticalRelaxed`].
+    /// As for [`concat`](fn@concat) with [`Concat::VerticalRelaxed`].
     pub fn merge_sorted(self, other: DataFrame, key: &str) -> Result<Self> {
         let key = self.exact_name(key)?;
         self.below(other)?.sort([col(key).sort(true, false)])
