@@ -20,7 +20,7 @@ pub(crate) const USUAL_NULL_WORDS: [&str; 9] =
 pub(crate) const MAX_RECORD_BYTES: usize = 64 << 20;
 
 /// How much of a file is looked at at once unless a test says so.
-const PIECE_BYTES: usize = 2 << 20;
+pub(super) const PIECE_BYTES: usize = 2 << 20;
 
 /// What ends a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

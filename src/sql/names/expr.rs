@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use arrow::datatypes::DataType;
 use datafusion::sql::sqlparser::ast::{
-    Expr, Ident, Query, VisitMut, VisitorMut, visit_expressions,
+    Expr, Function, Ident, Query, VisitMut, VisitorMut, visit_expressions,
 };
 
 use super::exact::{at, find_in, one_spelling, same, set_exact};
@@ -123,6 +123,19 @@ impl Resolver<'_> {
         fields(data_type.as_ref(), &mut parts[1..])
     }
 
+    /// Whether a function computes one value of many rows.
+    pub(super) fn is_aggregate(&self, function: &Function) -> bool {
+        let name = function.name.to_string().to_lowercase();
+        function.over.is_none() && self.state.aggregate_functions().contains_key(&name)
+    }
+
+    /// Whether a function computes a value of each row.
+    fn is_scalar(&self, function: &Function) -> bool {
+        let name = function.name.to_string().to_lowercase();
+        self.state.scalar_functions().contains_key(&name)
+            && !self.state.aggregate_functions().contains_key(&name)
+    }
+
     pub(super) fn find_relation(&self, ident: &Ident) -> Option<&Relation> {
         self.scopes.iter().rev().find_map(|scope| {
             scope
@@ -213,6 +226,13 @@ impl VisitorMut for ExprVisitor<'_, '_> {
         }
         sugar::remove(expr);
         match expr {
+            // DataFusion would forget the condition.
+            Expr::Function(function)
+                if function.filter.is_some() && self.resolver.is_scalar(function) =>
+            {
+                let error = format!("FILTER is for aggregates, and {} is none", function.name);
+                ControlFlow::Break(Error::query(error))
+            }
             Expr::Identifier(_) => Self::flow(self.resolver.identifier(expr)),
             Expr::CompoundIdentifier(parts) => Self::flow(self.resolver.compound(parts)),
             Expr::Lambda(lambda) => {

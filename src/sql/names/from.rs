@@ -1,6 +1,8 @@
 //! The tables of a FROM, which make the scope of its SELECT.
 
-use datafusion::sql::sqlparser::ast::{Ident, ObjectName, TableAlias, TableFactor, TableWithJoins};
+use datafusion::sql::sqlparser::ast::{
+    Function, Ident, ObjectName, TableAlias, TableFactor, TableWithJoins,
+};
 
 use super::exact::{idents, keep_case};
 use super::lateral;
@@ -96,7 +98,8 @@ impl Resolver<'_> {
                 let (alias, columns) = (alias.take(), columns.as_deref());
                 let subquery = match factor {
                     TableFactor::Pivot { .. } => {
-                        relations::pivot::as_query(factor.clone(), columns)?
+                        let is_aggregate = |function: &Function| self.is_aggregate(function);
+                        relations::pivot::as_query(factor.clone(), columns, &is_aggregate)?
                     }
                     _ => relations::unpivot::as_query(factor.clone(), columns)?,
                 };

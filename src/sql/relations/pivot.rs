@@ -1,8 +1,10 @@
 //! PIVOT as a query with an aggregate for each value: `sum(x) FILTER (WHERE year = 2020) AS "2020"`.
 
+use std::ops::ControlFlow;
+
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, ExprWithAlias, GroupByExpr, Ident, PivotValueSource, Query, SelectItem,
-    SetExpr, TableFactor, TableWithJoins, UnaryOperator, Value,
+    BinaryOperator, Expr, ExprWithAlias, Function, GroupByExpr, Ident, PivotValueSource, Query,
+    SelectItem, SetExpr, TableFactor, TableWithJoins, UnaryOperator, Value, visit_expressions_mut,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
@@ -20,10 +22,15 @@ struct Axis {
 }
 
 /// The query that a pivot stands for, of a table with these columns, if they are known.
+/// `is_aggregate` says which functions are computed for each combination.
 ///
 /// # Errors
 /// `Query` for pivots that make no sense or too many columns.
-pub(crate) fn as_query(pivot: TableFactor, columns: Option<&[String]>) -> Result<Query> {
+pub(crate) fn as_query(
+    pivot: TableFactor,
+    columns: Option<&[String]>,
+    is_aggregate: &dyn Fn(&Function) -> bool,
+) -> Result<Query> {
     let TableFactor::Pivot {
         table,
         aggregate_functions,
@@ -50,7 +57,8 @@ pub(crate) fn as_query(pivot: TableFactor, columns: Option<&[String]>) -> Result
     for number in 0..count {
         let (condition, names) = combination(&axes, number);
         for aggregate in &aggregate_functions {
-            items.push(item(aggregate, condition.clone(), &names, aggregate_functions.len() > 1)?);
+            let expr = filtered(&aggregate.expr, condition.as_ref(), is_aggregate)?;
+            items.push(item(aggregate, expr, &names, aggregate_functions.len() > 1));
         }
     }
     if items.is_empty() {
@@ -185,21 +193,38 @@ pub(super) fn both(before: Option<Expr>, condition: Expr) -> Expr {
     }
 }
 
-/// An aggregate of the rows of one combination.
-fn item(
-    aggregate: &ExprWithAlias,
-    condition: Option<Expr>,
-    names: &[String],
-    are_several: bool,
-) -> Result<SelectItem> {
-    let Expr::Function(function) = &aggregate.expr else {
-        return Err(Error::query(format!("{} is no aggregate, as a pivot needs", aggregate.expr)));
-    };
-    let mut function = function.clone();
-    if let Some(condition) = condition {
-        let filter = function.filter.take().map(Expr::Nested);
-        function.filter = Some(Box::new(both(filter, condition)));
+/// An expression whose aggregates are those of the rows of one combination: of `round(avg(x))` it is
+/// `avg(x)` that is given the condition.
+///
+/// # Errors
+/// `Query` if there is no aggregate in it.
+fn filtered(
+    expr: &Expr,
+    condition: Option<&Expr>,
+    is_aggregate: &dyn Fn(&Function) -> bool,
+) -> Result<Expr> {
+    let mut filtered = expr.clone();
+    let mut count = 0;
+    let _: ControlFlow<()> = visit_expressions_mut(&mut filtered, |expr| {
+        if let Expr::Function(function) = expr
+            && is_aggregate(function)
+        {
+            count += 1;
+            if let Some(condition) = condition {
+                let filter = function.filter.take().map(Expr::Nested);
+                function.filter = Some(Box::new(both(filter, condition.clone())));
+            }
+        }
+        ControlFlow::Continue(())
+    });
+    if count == 0 {
+        return Err(Error::query(format!("{expr} is no aggregate, as a pivot needs")));
     }
+    Ok(filtered)
+}
+
+/// A column of the pivot.
+fn item(aggregate: &ExprWithAlias, expr: Expr, names: &[String], are_several: bool) -> SelectItem {
     let written = aggregate.expr.to_string();
     let of_aggregate = match &aggregate.alias {
         Some(alias) => Some(alias.value.as_str()),
@@ -207,7 +232,7 @@ fn item(
     };
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let alias = Ident::with_quote('"', column_name(&names, of_aggregate));
-    Ok(SelectItem::ExprWithAlias { expr: Expr::Function(function), alias })
+    SelectItem::ExprWithAlias { expr, alias }
 }
 
 /// A literal as it is named.

@@ -18,7 +18,7 @@ use object_store::{ObjectMeta, ObjectStore};
 
 use super::convert::{self, Converted, Fields, Rules};
 use super::cuts::FileCuts;
-use super::dialect::{Dialect, MAX_RECORD_BYTES};
+use super::dialect::{Dialect, MAX_RECORD_BYTES, PIECE_BYTES};
 use super::encoding::BYTE_ORDER_MARK;
 use super::input::{Input, Piece};
 use super::sniff::{header_names, same_names};
@@ -273,6 +273,20 @@ impl Scan {
         Ok(start as u64)
     }
 
+    /// Where the first record of the file begins that is no header, whatever part is ours.
+    async fn first_record(&mut self) -> Result<u64> {
+        let (piece, position) = (std::mem::take(&mut self.piece), self.position);
+        self.position = self.after_preamble().await?;
+        let mut first = self.position;
+        if self.reading.dialect.header
+            && let Some((_, next)) = self.read_names().await?
+        {
+            first = next;
+        }
+        (self.piece, self.position) = (piece, position);
+        Ok(first)
+    }
+
     /// Takes the likeliest place for the beginning of our first record.
     async fn guess_start(&mut self) -> Result<()> {
         // A record that begins at the cut follows a line end before it.
@@ -325,12 +339,7 @@ impl Scan {
         }
         let mut position = match self.cuts.last_before(cut) {
             Some((_, start)) => start,
-            None => {
-                let piece = std::mem::take(&mut self.piece);
-                let start = self.after_preamble().await?;
-                self.piece = piece;
-                start
-            }
+            None => self.first_record().await?,
         };
         let mut piece = Piece::default();
         let mut count = self.piece_bytes();
@@ -396,7 +405,8 @@ impl Scan {
     /// `Resources` if there is none.
     async fn make_room(&self, count: usize, offset: u64) -> Result<()> {
         let Some(memory) = &self.memory else { return Ok(()) };
-        if count <= 2 * self.piece_bytes() {
+        // Up to here it is within what every reader is expected to take.
+        if count <= 2 * PIECE_BYTES {
             return Ok(());
         }
         match memory.try_resize(count) {
