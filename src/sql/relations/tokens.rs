@@ -20,9 +20,10 @@ use crate::error::{Error, Position, Result};
 /// # Errors
 /// `Query` with a position for clauses that are not complete.
 pub(crate) fn rewritten(tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>> {
-    const OURS: [&str; 8] = [
+    const OURS: [&str; 9] = [
         "ASOF",
         "GLOBAL",
+        "POSITIONAL",
         "TABLESAMPLE",
         "SAMPLE",
         "PIVOT",
@@ -40,6 +41,9 @@ pub(crate) fn rewritten(tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>
     for index in (0..script.tokens.len()).rev() {
         if script.is(index, &["ASOF", "GLOBAL"]) {
             script.asof(index)?;
+        } else if script.is(index, &["POSITIONAL"]) && script.is(index + 1, &["JOIN"]) {
+            // Else it would be the name of a table that is joined with every row.
+            return Err(script.error(index, "POSITIONAL joins are not supported"));
         } else if script.is(index, &["TABLESAMPLE"]) {
             script.table_sample(index)?;
         } else if script.is(index, &["USING"]) && script.is(index + 1, &["SAMPLE"]) {
