@@ -44,11 +44,13 @@ mod decorrelate;
 pub mod error;
 mod exchange;
 mod exclude;
+mod explain;
 pub mod frame;
 pub mod functions;
 pub mod generate;
 mod join;
 mod kernel;
+mod keys;
 mod memory;
 pub mod output;
 mod relations;
@@ -70,7 +72,7 @@ pub use datafusion::logical_expr::{Expr, ExprFunctionExt, SortExpr, lit};
 pub use error::{Error, ErrorKind, Result};
 pub use frame::{
     AsofOptions, CancelHandle, Closed, Concat, DataFrame, Ewm, Explain, ExprMethods, Fill, GroupBy,
-    IfExists, Join, JoinOptions, Keep, Label, Moment, Picture, ReadOptions, Roll, Rolling,
+    IfExists, Join, JoinOptions, Keep, Label, Moment, PlanFormat, ReadOptions, Roll, Rolling,
     RollingBy, RunningQuery, Selector, Then, Ties, Validate, ValueExpr, Values, When, WriteOptions,
     apply, col, collect_all, concat, selectors, when,
 };

@@ -11,8 +11,8 @@ use datafusion::logical_expr::{
     Distinct, Expr, ExprSchemable, Join, JoinType, LogicalPlan, Projection,
 };
 
-use super::apart::apart;
 use super::refs::{free, has};
+use crate::keys::apart;
 
 /// What the names of all columns begin with that exist only between an operator and its subqueries.
 const OURS: &str = "__outer_";

@@ -9,11 +9,9 @@
 //! - `value`: subqueries in expressions; `direct`: those that are a join with no more ado
 //! - `lateral`: subqueries in FROM that refer to the tables before them
 //! - `single_row`: the check for a second row
-//! - `apart`: hides keys from DataFusion
 //!
 //! docs/sql.md lists what can be written.
 
-mod apart;
 mod direct;
 mod domain;
 mod lateral;
@@ -35,7 +33,6 @@ use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
 use datafusion::logical_expr::{BinaryExpr, Expr, Filter, Join, JoinType, LogicalPlan, Operator};
 use datafusion::optimizer::AnalyzerRule;
 
-pub(crate) use apart::{Apart, Together};
 use domain::restored;
 use push_join::filters_of;
 use refs::{free, has, holds_subquery, subquery_of};

@@ -16,8 +16,8 @@ use datafusion::logical_expr::{
     LogicalPlanBuilder, SortExpr, Union, Unnest, Values, Window, cast, lit,
 };
 
-use super::apart::{Apart, apart};
 use super::domain::{Domain, columns, named, projected};
+use crate::keys::{Apart, apart};
 
 impl Domain<'_> {
     /// The rows that a plan gives for each row of the domain, with the columns of the domain beside

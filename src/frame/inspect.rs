@@ -15,6 +15,7 @@ use super::names::columns;
 use crate::aggregates::{count, len};
 use crate::error::{Error, Result};
 use crate::exchange::logical_bytes;
+use crate::explain::{PlanFormat, formatted};
 use crate::output::sql_type_name;
 use crate::session::{ByteSize, QueryStream};
 
@@ -162,6 +163,25 @@ impl DataFrame {
         let more = self.clone().except_all(other.clone())?.limit(1)?.count().await?;
         let less = other.except_all(self)?.limit(1)?.count().await?;
         Ok(more == 0 && less == 0)
+    }
+
+    /// The plan of the query, for a program, a browser or a drawing tool. It is planned, and not run.
+    ///
+    /// # Errors
+    /// Those of planning.
+    pub async fn visualize(self, format: PlanFormat) -> Result<String> {
+        let plan = self.plan.create_physical_plan().await?;
+        Ok(formatted(plan.as_ref(), format))
+    }
+
+    /// Runs the query, drops its rows, and gives its plan with what each operator did.
+    ///
+    /// # Errors
+    /// Those of planning and running.
+    pub async fn profile(self, format: PlanFormat) -> Result<String> {
+        let mut stream = self.stream().await?;
+        while stream.try_next().await?.is_some() {}
+        Ok(formatted(stream.plan(), format))
     }
 
     /// One plan as a text.

@@ -49,7 +49,6 @@ mod resample;
 mod rolling;
 mod running;
 mod upsample;
-mod visualize;
 mod window;
 
 use std::sync::Arc;
@@ -63,6 +62,7 @@ use crate::error::Result;
 use crate::session::Session;
 use names::exact_columns;
 
+pub use crate::explain::PlanFormat;
 pub use apply::apply;
 pub use combine::{Concat, concat};
 pub use construct::{Moment, ReadOptions, Values};
@@ -89,7 +89,6 @@ pub use period::Period;
 pub use resample::{DynamicGroups, Label};
 pub use rolling::{Closed, Rolling, RollingBy, RollingGroups};
 pub use running::{CancelHandle, RunningQuery};
-pub use visualize::Picture;
 pub use window::{Ties, cume_dist, ntile, percent_rank, row_number};
 
 /// A query that has not run yet: columns and how to get them.

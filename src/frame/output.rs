@@ -170,7 +170,8 @@ impl DataFrame {
         self.with(self.plan.clone().explain(false, analyze)?).plan_text().await
     }
 
-    /// Runs an `EXPLAIN` and gives its plans as one text, each under its name.
+    /// Runs an `EXPLAIN` and gives its plans as one text, each under its name; a plan in a
+    /// [`PlanFormat`](super::PlanFormat) as it is.
     ///
     /// # Errors
     /// Those of planning and, with `ANALYZE`, of running.
@@ -179,8 +180,13 @@ impl DataFrame {
         for batch in &self.collect().await? {
             let columns = batch.columns().iter().map(|column| cast(column, &DataType::Utf8));
             let columns = columns.collect::<Result<Vec<_>, _>>()?;
-            let [names, plans] = columns.as_slice() else {
-                return Err(Error::internal("a plan is not two columns"));
+            let (names, plans) = match columns.as_slice() {
+                [names, plans] => (names, plans),
+                [plan] => {
+                    text.extend(plan.as_string::<i32>().iter().flatten());
+                    continue;
+                }
+                _ => return Err(Error::internal("a plan is not one or two columns")),
             };
             let rows = names.as_string::<i32>().iter().zip(plans.as_string::<i32>());
             for (name, plan) in rows {

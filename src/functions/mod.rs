@@ -5,6 +5,7 @@
 
 pub(crate) mod aggregate;
 mod alias;
+mod attempt;
 mod date;
 mod define;
 mod inputs;
@@ -75,7 +76,7 @@ fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
 
 /// Our functions that take lambdas.
 fn higher_order_functions() -> Vec<Arc<HigherOrderUDF>> {
-    [list::lambda_functions(), map::lambda_functions()].concat()
+    [attempt::lambda_functions(), list::lambda_functions(), map::lambda_functions()].concat()
 }
 
 /// Our aggregate functions.

@@ -1,7 +1,7 @@
 //! The build side of a join, as it is read: whole in memory, or in buckets of which some are on disk.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, OnceLock};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{FieldRef, SchemaRef};
@@ -14,7 +14,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use parking_lot::Mutex;
 
 use super::kernel::Kernel;
-use super::on_disk::{LEAST_CHUNK_BYTES, OnDisk, probe_rows};
+use super::on_disk::{LEAST_CHUNK_BYTES, OnDisk, Routes, probe_rows};
 use super::operation::{Built, Context, Origin};
 use crate::exchange::{
     BLOCK_BYTES, Buckets, MAX_BUCKETS, MAX_LEVEL, Nulls, Split, Splitter, compacted, concat,
@@ -321,32 +321,24 @@ impl Collector {
             batches.extend(build.contents(bucket).batches);
         }
         let resident = concat(&schema, batches)?;
-        let on_disk = Arc::new_cyclic(|on_disk: &Weak<OnDisk>| OnDisk {
-            kernel,
-            build,
+        let routes = Arc::new(Routes {
             probe,
             splitter,
             is_spilled,
             is_wanted,
-            saw_probe_rows: AtomicBool::new(false),
-            saw_probe_nulls: AtomicBool::new(false),
-            probes: probes
-                .into_iter()
-                .map(|probe| {
-                    let on_disk = Weak::clone(on_disk);
-                    let routed = probe.try_filter_map(move |batch| {
-                        let on_disk = on_disk.upgrade();
-                        async move {
-                            // The query was dropped.
-                            let Some(on_disk) = on_disk else { return Ok(None) };
-                            on_disk.route(batch).await
-                        }
-                    });
-                    Arc::new(tokio::sync::Mutex::new(routed.boxed()))
-                })
-                .collect(),
-            work: Mutex::new(None),
+            saw_rows: AtomicBool::new(false),
+            saw_nulls: AtomicBool::new(false),
         });
+        let routed = |stream: SendableRecordBatchStream| {
+            let routes = Arc::clone(&routes);
+            let rows = stream.try_filter_map(move |batch| {
+                let routes = Arc::clone(&routes);
+                async move { routes.route(batch).await }
+            });
+            Arc::new(tokio::sync::Mutex::new(rows.boxed()))
+        };
+        let probes = probes.into_iter().map(routed).collect();
+        let on_disk = Arc::new(OnDisk { kernel, build, routes, probes, work: Mutex::new(None) });
         let in_memory = is_any_in_memory
             .then(|| {
                 let streams = on_disk.probes.iter().map(|probe| {

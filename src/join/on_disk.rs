@@ -26,6 +26,16 @@ pub(super) const LEAST_CHUNK_BYTES: usize = 4 << 20;
 pub(super) struct OnDisk {
     pub(super) kernel: Kernel,
     pub(super) build: Arc<Buckets>,
+    pub(super) routes: Arc<Routes>,
+    /// The probe rows of each output that are joined in memory; reading them sends the others to
+    /// disk.
+    pub(super) probes: Vec<Arc<tokio::sync::Mutex<BoxStream<'static, Result<RecordBatch>>>>>,
+    /// What is left to do when all probe rows were read.
+    pub(super) work: Mutex<Option<VecDeque<Work>>>,
+}
+
+/// Where probe rows go. The streams of [`OnDisk`] hold it while they write, so it holds none of them.
+pub(super) struct Routes {
     pub(super) probe: Buckets,
     /// How probe rows are split; `None` if there are no keys to split by.
     pub(super) splitter: Option<Splitter>,
@@ -33,13 +43,8 @@ pub(super) struct OnDisk {
     pub(super) is_spilled: Vec<bool>,
     /// Whether probe rows of a bucket can have an effect, by its number.
     pub(super) is_wanted: Vec<bool>,
-    pub(super) saw_probe_rows: AtomicBool,
-    pub(super) saw_probe_nulls: AtomicBool,
-    /// The probe rows of each output that are joined in memory; reading them sends the others to
-    /// disk.
-    pub(super) probes: Vec<Arc<tokio::sync::Mutex<BoxStream<'static, Result<RecordBatch>>>>>,
-    /// What is left to do when all probe rows were read.
-    pub(super) work: Mutex<Option<VecDeque<Work>>>,
+    pub(super) saw_rows: AtomicBool,
+    pub(super) saw_nulls: AtomicBool,
 }
 
 /// A part of the join that is done from disk.
@@ -48,16 +53,16 @@ pub(super) enum Work {
     Chunk { kernel: Kernel, build: Contents, probe: Contents },
 }
 
-impl OnDisk {
+impl Routes {
     /// Sends the probe rows of buckets on disk there and gives back the others.
     pub(super) async fn route(&self, batch: RecordBatch) -> Result<Option<RecordBatch>> {
         if batch.num_rows() == 0 {
             return Ok(None);
         }
-        self.saw_probe_rows.store(true, Ordering::Relaxed);
+        self.saw_rows.store(true, Ordering::Relaxed);
         let split = split(self.splitter.as_ref(), compacted(batch))?;
         if split.had_null {
-            self.saw_probe_nulls.store(true, Ordering::Relaxed);
+            self.saw_nulls.store(true, Ordering::Relaxed);
         }
         let goes = |bucket: usize| self.is_spilled[bucket] && self.is_wanted[bucket];
         self.probe.add(&split, goes).await?;
@@ -67,29 +72,32 @@ impl OnDisk {
             .sum();
         Ok((in_memory > 0).then(|| split.batch.slice(0, in_memory)))
     }
+}
 
+impl OnDisk {
     /// The parts that are done from disk.
     pub(super) fn work(&self, operation: &Operation) -> Result<VecDeque<Work>> {
-        self.probe.finish();
+        let routes = &*self.routes;
+        routes.probe.finish();
         let mut work = VecDeque::new();
-        if self.splitter.is_none() {
+        if routes.splitter.is_none() {
             let build = self.build.contents(0);
-            let probe = self.probe.contents(0);
+            let probe = routes.probe.contents(0);
             let outputs = self.probes.len();
             return chunks(&operation.context, &self.kernel, outputs, build, probe);
         }
         let is_null_aware = operation.kernel.is_null_aware();
-        if is_null_aware && self.saw_probe_nulls.load(Ordering::Relaxed) {
+        if is_null_aware && routes.saw_nulls.load(Ordering::Relaxed) {
             // x NOT IN (…, NULL) is never true.
             return Ok(work);
         }
         // NULL NOT IN (an empty set) is true, NULL NOT IN (anything) is not.
-        let skips_nulls = is_null_aware && self.saw_probe_rows.load(Ordering::Relaxed);
+        let skips_nulls = is_null_aware && routes.saw_rows.load(Ordering::Relaxed);
         let buckets = self.build.len() - usize::from(skips_nulls);
         let (build_preserved, probe_preserved) = self.kernel.preserves();
-        for bucket in (0..buckets).filter(|bucket| self.is_spilled[*bucket]) {
+        for bucket in (0..buckets).filter(|bucket| routes.is_spilled[*bucket]) {
             let build = self.build.contents(bucket);
-            let probe = self.probe.contents(bucket);
+            let probe = routes.probe.contents(bucket);
             let is_empty = (build.rows == 0 && !probe_preserved)
                 || (probe.rows == 0 && !build_preserved)
                 || (build.rows == 0 && probe.rows == 0);

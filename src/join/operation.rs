@@ -189,7 +189,7 @@ impl Operation {
             if work.is_none() {
                 // Nothing is in memory any more but blocks in the making.
                 built.in_memory.lock().take();
-                let staging = on_disk.build.staging_bytes() + on_disk.probe.staging_bytes();
+                let staging = on_disk.build.staging_bytes() + on_disk.routes.probe.staging_bytes();
                 self.memory.shrink(self.memory.size().saturating_sub(staging));
                 *work = Some(on_disk.work(&self)?);
             }
@@ -235,7 +235,7 @@ impl Operation {
     fn all_bytes(&self, on_disk: &OnDisk, side: Side) -> usize {
         let buckets = match side == on_disk.kernel.build_side() {
             true => &*on_disk.build,
-            false => &on_disk.probe,
+            false => &on_disk.routes.probe,
         };
         (0..buckets.len()).map(|bucket| buckets.size(bucket).1).sum::<usize>().max(1)
     }

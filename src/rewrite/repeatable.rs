@@ -5,7 +5,7 @@ use datafusion::error::Result;
 use datafusion::logical_expr::{Aggregate, Distinct, Expr, LogicalPlan};
 
 use super::functions;
-use crate::decorrelate::Apart;
+use crate::keys::Apart;
 
 /// Whether the groups of an aggregate are the same each time its input runs, and so are the rows in
 /// them, in any order.

@@ -34,9 +34,11 @@ use crate::aggregate::SpillingAggregates;
 use crate::decorrelate::Decorrelation;
 use crate::error::{Error, Result};
 use crate::exclude::FrameExclusion;
+use crate::explain::{Explained, explained};
 use crate::frame::DataFrame;
 use crate::functions::aggregate::Overloads;
 use crate::join::SpillingJoins;
+use crate::keys::GroupKeys;
 use crate::memory::{Gauge, Governor};
 use crate::rewrite::BoundedAggregates;
 use crate::scan::csv::{CsvFormatFactory, CsvOptions};
@@ -129,6 +131,7 @@ impl Session {
             .with_runtime_env(runtime)
             .with_analyzer_rule(Arc::new(FrameExclusion))
             .with_analyzer_rule(Arc::new(Decorrelation))
+            .with_analyzer_rule(Arc::new(GroupKeys))
             .with_optimizer_rules(logical_rules())
             .with_query_planner(Arc::new(Planner))
             .with_type_planner(Arc::new(DuckTypes))
@@ -240,6 +243,9 @@ impl Session {
             self.inner.macros.change(change)?;
             return Ok(Outcome::Done);
         }
+        if let Some(explained) = explained(&statement)? {
+            return Box::pin(self.explain(explained)).await;
+        }
         if sql::is_show_tables(&statement) {
             return Box::pin(self.execute(sql::list_of_tables())).await;
         }
@@ -267,6 +273,20 @@ impl Session {
             (false, true) => Outcome::Rows(frame),
             (false, false) => Outcome::Done,
         })
+    }
+
+    async fn explain(&self, explained: Explained) -> Result<Outcome> {
+        let Explained { query, format, analyze } = explained;
+        let Outcome::Rows(frame) = self.execute(query).await? else {
+            return Err(Error::internal("a query without rows"));
+        };
+        let text = match analyze {
+            true => frame.profile(format).await?,
+            false => frame.visualize(format).await?,
+        };
+        let plan = Arc::new(StringArray::from(vec![text])) as ArrayRef;
+        let frame = self.context().read_batch(RecordBatch::try_from_iter([("plan", plan)])?)?;
+        Ok(Outcome::Plan(DataFrame::new(self.clone(), frame)))
     }
 
     async fn variable(&self, statement: VariableStatement) -> Result<Outcome> {

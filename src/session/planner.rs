@@ -13,9 +13,8 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
 
 use crate::attempt::Attempts;
-use crate::decorrelate::Together;
-use crate::frame::SortedInputs;
-use crate::frame::{Many, Maps};
+use crate::frame::{Many, Maps, SortedInputs};
+use crate::keys::Together;
 use crate::relations::AsofPlanner;
 use crate::share::{Parts, with_shared_parts};
 

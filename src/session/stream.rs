@@ -60,6 +60,11 @@ impl QueryStream {
         QueryStream { _session: session, plan, batches, rows: 0 }
     }
 
+    /// The operators that run.
+    pub(crate) fn plan(&self) -> &dyn ExecutionPlan {
+        self.plan.as_ref()
+    }
+
     /// Names and types of the columns.
     pub fn schema(&self) -> SchemaRef {
         self.batches.schema()

@@ -30,7 +30,7 @@ use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 use parking_lot::Mutex;
 
 use crate::attempt::InMemoryFirst;
-use crate::decorrelate::Apart;
+use crate::keys::Apart;
 use exec::{Shared, SharedExec};
 
 /// A part of a plan that is there more than once.

@@ -330,7 +330,8 @@ fn lambda(parser: &mut Parser) -> Result<Expr, ParserError> {
     Ok(lambda_of(params, parser.parse_expr()?))
 }
 
-fn lambda_of(params: Vec<Ident>, body: Expr) -> Expr {
+/// A lambda with these parameters.
+pub(super) fn lambda_of(params: Vec<Ident>, body: Expr) -> Expr {
     let params = params.into_iter().map(|name| LambdaFunctionParameter { name, data_type: None });
     Expr::Lambda(LambdaFunction {
         params: OneOrManyWithParens::Many(params.collect()),

@@ -17,10 +17,11 @@ mod variables;
 use datafusion::error::DataFusionError;
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::parser::ParserError;
-use datafusion::sql::sqlparser::tokenizer::Tokenizer;
+use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
 use crate::error::Result;
 use crate::exclude::with_exclusions;
+use crate::explain::parse_explain;
 use dialect::BrimfulDialect;
 
 pub(crate) use catalog::{is_show_tables, list_of_tables, shown_table};
@@ -42,11 +43,25 @@ pub(crate) fn parse(sql: &str) -> Result<Vec<Statement>> {
     let tokens = Tokenizer::new(&BrimfulDialect, sql)
         .tokenize_with_location()
         .map_err(|err| DataFusionError::SQL(Box::new(ParserError::from(err)), None))?;
-    let statements =
+    let mut parser =
         DFParserBuilder::new(tokens::rewritten(with_exclusions(relations::rewritten(tokens)?)))
             .with_dialect(&BrimfulDialect)
             .with_recursion_limit(RECURSION_LIMIT)
-            .build()?
-            .parse_statements()?;
-    Ok(statements.into())
+            .build()?;
+    let mut statements = Vec::new();
+    loop {
+        while parser.parser.consume_token(&Token::SemiColon) {}
+        if parser.parser.peek_token().token == Token::EOF {
+            return Ok(statements);
+        }
+        let statement = match parse_explain(&mut parser)? {
+            Some(explain) => explain,
+            None => parser.parse_statement()?,
+        };
+        statements.push(statement);
+        let next = parser.parser.peek_token();
+        if !matches!(next.token, Token::SemiColon | Token::EOF) {
+            parser.parser.expected("end of statement", next).map_err(DataFusionError::from)?;
+        }
+    }
 }

@@ -14,7 +14,6 @@
 //! | `CREATE FUNCTION f(a) AS a + 1` | `CREATE MACRO f(a) AS a + 1` |
 //! | `INSERT INTO t BY NAME …` | `INSERT INTO t ("by name") …` |
 //! | `SUMMARIZE t`, `(DESCRIBE t)` | `SELECT * FROM summarize((SELECT * FROM t))` |
-//! | `EXPLAIN (FORMAT json)` | `EXPLAIN (FORMAT pgjson)` |
 //! | `FROM t SELECT a WHERE b` | `SELECT a FROM t WHERE b` |
 //! | `FROM t WHERE b` | `SELECT * FROM t WHERE b` |
 //! | `count(*) FILTER (a > 1)` | `count(*) FILTER (WHERE a > 1)` |
@@ -196,16 +195,6 @@ impl Pass<'_> {
                     self.push(Token::make_word(BY_NAME, Some('"')), span);
                     self.push(Token::RParen, span);
                 }
-                Some(2)
-            }
-            "FORMAT" if self.head_starts("EXPLAIN") && self.frames.len() <= 2 => {
-                let known = match self.word(at + 1)?.as_str() {
-                    "JSON" => "pgjson",
-                    "TEXT" => "indent",
-                    _ => return None,
-                };
-                self.output.push(self.tokens[at].clone());
-                self.push_word(known, self.tokens[at + 1].span);
                 Some(2)
             }
             "SUMMARIZE" if first || self.opens_query() => self.relation(at, "summarize"),

@@ -8,7 +8,7 @@ use arrow::array::{Array, AsArray, Int64Array, RecordBatch};
 use arrow::compute::kernels::aggregate::sum as sum_of;
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 use brimful::aggregates::{count, sum};
-use brimful::frame::Picture;
+use brimful::frame::PlanFormat;
 use brimful::{
     CancelHandle, DataFrame, Error, ErrorKind, Expr, Knobs, Session, SessionOptions, Storage, col,
     collect_all, lit,
@@ -337,15 +337,77 @@ async fn plans_are_drawn() {
     let sql = "SELECT k, count(*) FROM (VALUES ('<a> & \"b\"'), ('\\')) AS t(k) \
                WHERE k <> '<a> & \"c\"' GROUP BY k ORDER BY k";
     let frame = frame_of(sql).await;
-    let dot = frame.clone().visualize(Picture::Dot).await.unwrap();
+    let dot = frame.clone().visualize(PlanFormat::Graphviz).await.unwrap();
     assert!(dot.starts_with("digraph plan {") && dot.ends_with("}\n"), "{dot}");
     assert!(dot.contains("subgraph cluster_1") && dot.contains(" -> n0"), "{dot}");
     assert_eq!(dot.matches('{').count(), dot.matches('}').count(), "{dot}");
-    let svg = frame.visualize(Picture::Svg).await.unwrap();
+    let svg = frame.clone().visualize(PlanFormat::Svg).await.unwrap();
     assert!(svg.starts_with("<svg xmlns=") && svg.ends_with("</svg>\n"), "{svg}");
     assert!(svg.contains("&lt;a&gt; &amp; "), "{svg}");
     assert!(!svg.contains("<a>"), "{svg}");
     assert_eq!(svg.matches("<rect ").count(), svg.matches("<title>").count() + 1, "{svg}");
+    let mermaid = frame.clone().visualize(PlanFormat::Mermaid).await.unwrap();
+    assert!(mermaid.starts_with("flowchart BT\n"), "{mermaid}");
+    assert!(mermaid.contains("subgraph stage2 [\"stage 2\"]"), "{mermaid}");
+    assert!(mermaid.lines().all(|line| line.matches('"').count() % 2 == 0), "{mermaid}");
+    assert!(!mermaid.contains("<a>"), "{mermaid}");
+    let html = frame.visualize(PlanFormat::Html).await.unwrap();
+    assert!(html.starts_with("<!DOCTYPE html>") && html.contains(&svg), "{html}");
+    assert_eq!(html.matches("<tr").count(), svg.matches("<title>").count() + 1, "{html}");
+}
+
+#[tokio::test]
+async fn plans_are_data() {
+    let sql = "SELECT k % 3 AS r, count(*) AS n FROM range(1000) AS t(k) GROUP BY r ORDER BY r";
+    let frame = frame_of(sql).await;
+    let planned: serde_json::Value =
+        serde_json::from_str(&frame.clone().visualize(PlanFormat::Json).await.unwrap()).unwrap();
+    assert!(planned["metrics"].as_object().unwrap().is_empty(), "{planned}");
+    let ran: serde_json::Value =
+        serde_json::from_str(&frame.clone().profile(PlanFormat::Json).await.unwrap()).unwrap();
+    assert_eq!(ran["name"], planned["name"]);
+    assert_eq!(ran["metrics"]["output_rows"], 3, "{ran}");
+    let mut leaf = &ran;
+    let mut operators = 1;
+    while let Some(below) = leaf["children"].get(0) {
+        leaf = below;
+        operators += 1;
+    }
+    assert_eq!(leaf["metrics"]["output_rows"], 1000, "{ran}");
+    assert!(leaf["stage"].as_u64() > ran["stage"].as_u64(), "{ran}");
+    let yaml = frame.profile(PlanFormat::Yaml).await.unwrap();
+    assert_eq!(yaml.matches("name: ").count(), operators, "{yaml}");
+    assert!(yaml.contains("\"output_rows\": 1000\n"), "{yaml}");
+}
+
+#[tokio::test]
+async fn plans_of_sql_are_in_every_format() {
+    let session = Session::new(SessionOptions::new().threads(2)).unwrap();
+    let text = async |sql: &str| session.sql(sql).await?.plan_text().await;
+    for (explain, beginning) in [
+        ("EXPLAIN (FORMAT json)", "{\n"),
+        ("EXPLAIN (FORMAT 'JSON', ANALYZE)", "{\n"),
+        ("EXPLAIN (ANALYZE, FORMAT yaml)", "name: "),
+        ("EXPLAIN ANALYZE FORMAT mermaid", "flowchart BT\n"),
+        ("EXPLAIN FORMAT graphviz", "digraph plan {"),
+        ("explain (format html)", "<!DOCTYPE html>"),
+        ("EXPLAIN (FORMAT svg)", "<svg "),
+        ("EXPLAIN (FORMAT text)", "logical plan:\n"),
+        ("EXPLAIN (FORMAT tree)", "physical plan:\n"),
+        ("EXPLAIN ANALYZE", "Plan with Metrics:\n"),
+        ("EXPLAIN", "logical plan:\n"),
+    ] {
+        let plan = text(&format!("{explain} SELECT 1 AS x")).await.unwrap();
+        assert!(plan.starts_with(beginning), "{explain}: {plan}");
+        let has_run = plan.contains("output_rows");
+        assert!(!has_run || explain.contains("ANALYZE"), "{explain}: {plan}");
+    }
+    let error = text("EXPLAIN (FORMAT xml) SELECT 1").await.unwrap_err();
+    assert_eq!(error.to_string(), "\"xml\" is no format of plans");
+    assert!(error.hint().unwrap().contains("mermaid"), "{error:?}");
+    let error = text("EXPLAIN (FORMAT html) CREATE TABLE t AS SELECT 1 AS x").await.unwrap_err();
+    assert!(error.to_string().starts_with("only queries can be explained"), "{error}");
+    assert!(session.sql("FROM t").await.is_err(), "the table was not made");
 }
 
 #[tokio::test]

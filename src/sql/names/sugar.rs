@@ -7,7 +7,7 @@ use datafusion::sql::sqlparser::ast::{
     OneOrManyWithParens, Subscript, UnaryOperator,
 };
 
-use crate::sql::dialect::{call, number, text};
+use crate::sql::dialect::{call, lambda_of, number, text};
 
 /// Rewrites one expression; what is inside of it is left for its own turn.
 pub(super) fn remove(expr: &mut Expr) {
@@ -199,6 +199,14 @@ fn called(mut function: Function) -> Expr {
             }
             list.args = args;
             function.name = ObjectName::from(vec!["named_struct".into()]);
+        }
+        ("try", 1) => {
+            if let FunctionArg::Unnamed(FunctionArgExpr::Expr(value)) = &mut list.args[0]
+                && !matches!(value, Expr::Lambda(_))
+            {
+                let body = std::mem::replace(value, Expr::Tuple(Vec::new()));
+                *value = lambda_of(vec!["__row".into()], body);
+            }
         }
         ("if", 3) => {
             let args: Option<Vec<Expr>> = list.args.iter().map(argument).collect();

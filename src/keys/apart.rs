@@ -1,9 +1,4 @@
 //! Rows whose keys are forgotten.
-//!
-//! DataFusion 55 takes the key of one side of a join for a key of groups that hold it: in
-//! `SELECT DISTINCT k, y FROM (SELECT DISTINCT k FROM a) CROSS JOIN b` it believes that `k` is there
-//! once, and leaves out a DISTINCT or a column to group by further up. Domains are distinct, and are
-//! joined and grouped all the time.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -29,7 +24,7 @@ pub(crate) struct Apart {
 }
 
 /// The plan without its keys.
-pub(super) fn apart(input: LogicalPlan) -> Result<LogicalPlan> {
+pub(crate) fn apart(input: LogicalPlan) -> Result<LogicalPlan> {
     Ok(LogicalPlan::Extension(Extension { node: Arc::new(Apart::new(input)?) }))
 }
 
@@ -43,7 +38,7 @@ impl Apart {
     }
 
     /// The rows inside of a node of this kind.
-    pub(super) fn input(node: &Extension) -> Option<&LogicalPlan> {
+    pub(crate) fn input(node: &Extension) -> Option<&LogicalPlan> {
         node.node.as_any().downcast_ref::<Apart>().map(|apart| &apart.input)
     }
 }
