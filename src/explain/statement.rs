@@ -32,7 +32,7 @@ pub(crate) fn parse_explain(parser: &mut DFParser) -> ParseResult<Option<Stateme
     let in_parentheses = parser.parser.peek_token().token == Token::LParen
         && !begins_query(&parser.parser.peek_nth_token(1).token);
     let mut options = match in_parentheses {
-        true => parser.parser.parse_utility_options()?,
+        true => options_in_parentheses(parser)?,
         false => options_as_words(parser)?,
     };
     let is = |option: &UtilityOption, name: &str| option.name.value.eq_ignore_ascii_case(name);
@@ -64,6 +64,23 @@ pub(crate) fn parse_explain(parser: &mut DFParser) -> ParseResult<Option<Stateme
         format: None,
         options: Some(options),
     }))))
+}
+
+/// `(ANALYZE, FORMAT x)`, in any order.
+fn options_in_parentheses(parser: &mut DFParser) -> ParseResult<Vec<UtilityOption>> {
+    let parser = &mut parser.parser;
+    let mut options = Vec::new();
+    parser.expect_token(&Token::LParen)?;
+    loop {
+        let name = parser.parse_identifier()?;
+        let has_value = !matches!(parser.peek_token().token, Token::Comma | Token::RParen);
+        let arg = has_value.then(|| parser.parse_expr()).transpose()?;
+        options.push(UtilityOption { name, arg });
+        if !parser.consume_token(&Token::Comma) {
+            parser.expect_token(&Token::RParen)?;
+            return Ok(options);
+        }
+    }
 }
 
 /// `ANALYZE`, `VERBOSE` and `FORMAT x` before the statement.

@@ -9,7 +9,7 @@ use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::plan_err;
 use datafusion::error::Result;
 use datafusion::logical_expr::{
-    ColumnarValue, HigherOrderFunctionArgs, HigherOrderReturnFieldArgs, HigherOrderSignature,
+    ColumnarValue, Expr, HigherOrderFunctionArgs, HigherOrderReturnFieldArgs, HigherOrderSignature,
     HigherOrderUDF, HigherOrderUDFImpl, LambdaArgument, LambdaParametersProgress, ValueOrLambda,
     Volatility,
 };
@@ -131,6 +131,18 @@ impl HigherOrderUDFImpl for WithLambdas {
         fields: &[ValueOrLambda<DataType, DataType>],
     ) -> Result<Option<Vec<DataType>>> {
         Ok((self.of.fits)(fields))
+    }
+
+    fn short_circuits(&self) -> bool {
+        true
+    }
+
+    /// A lambda is called when there is something to call it for.
+    fn conditional_arguments<'a>(
+        &self,
+        args: &'a [Expr],
+    ) -> Option<(Vec<&'a Expr>, Vec<&'a Expr>)> {
+        Some(args.iter().partition(|arg| !matches!(arg, Expr::Lambda(_))))
     }
 
     fn return_field_from_args(&self, args: HigherOrderReturnFieldArgs<'_>) -> Result<FieldRef> {

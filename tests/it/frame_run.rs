@@ -387,6 +387,7 @@ async fn plans_of_sql_are_in_every_format() {
     for (explain, beginning) in [
         ("EXPLAIN (FORMAT json)", "{\n"),
         ("EXPLAIN (FORMAT 'JSON', ANALYZE)", "{\n"),
+        ("EXPLAIN (FORMAT json, ANALYZE false)", "{\n"),
         ("EXPLAIN (ANALYZE, FORMAT yaml)", "name: "),
         ("EXPLAIN ANALYZE FORMAT mermaid", "flowchart BT\n"),
         ("EXPLAIN FORMAT graphviz", "digraph plan {"),

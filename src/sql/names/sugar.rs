@@ -204,7 +204,13 @@ fn called(mut function: Function) -> Expr {
             if let FunctionArg::Unnamed(FunctionArgExpr::Expr(value)) = &mut list.args[0]
                 && !matches!(value, Expr::Lambda(_))
             {
-                let body = std::mem::replace(value, Expr::Tuple(Vec::new()));
+                let mut body = std::mem::replace(value, Expr::Tuple(Vec::new()));
+                // The optimizer does the casts of literals, and fails with them.
+                if let Expr::Cast { kind, expr, .. } = &mut body
+                    && matches!(expr.as_ref(), Expr::Value(_))
+                {
+                    *kind = CastKind::TryCast;
+                }
                 *value = lambda_of(vec!["__row".into()], body);
             }
         }

@@ -3,6 +3,8 @@
 //! The resolution of names has put them into forms that mean nothing else: a join that is GLOBAL is
 //! an ASOF join, or if it is a cross join, a sample of what is on its left side.
 
+use std::cell::Cell;
+
 use datafusion::error::Result;
 use datafusion::logical_expr::planner::{
     PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning,
@@ -12,6 +14,12 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::{asof, sample};
+use crate::keys;
+
+thread_local! {
+    /// Whether the next relation of this thread is one that we have left to DataFusion.
+    static IS_DELEGATED: Cell<bool> = const { Cell::new(false) };
+}
 
 /// The planner of all relations of ours.
 #[derive(Debug)]
@@ -29,6 +37,15 @@ impl RelationPlanner for Relations {
         {
             let plan = context.plan(relation)?;
             return planned(sample::of(&written)?.plan(plan)?);
+        }
+        if IS_DELEGATED.replace(false) {
+            return Ok(RelationPlanning::Original(Box::new(relation)));
+        }
+        if matches!(relation, TableFactor::Table { .. } | TableFactor::Derived { .. }) {
+            IS_DELEGATED.set(true);
+            let plan = context.plan(relation);
+            IS_DELEGATED.set(false);
+            return planned(keys::relation(plan?)?);
         }
         let TableFactor::NestedJoin { table_with_joins, alias: None } = relation else {
             return Ok(RelationPlanning::Original(Box::new(relation)));
