@@ -16,8 +16,10 @@ mod text;
 
 use std::str::FromStr;
 
+use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::execution_plan::EmissionType;
 use datafusion::physical_plan::metrics::MetricValue;
+use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, displayable};
 
 use crate::error::{Error, Result};
@@ -131,7 +133,7 @@ impl Operators {
             below: Vec::new(),
             metrics: metrics(plan),
         });
-        let waits = plan.pipeline_behavior() == EmissionType::Final;
+        let waits = waits(plan);
         for child in plan.children() {
             let stage = if waits { self.stages } else { stage };
             let below = self.add(child.as_ref(), Some(number), layer + 1, stage);
@@ -145,6 +147,17 @@ impl Operators {
         let numbered = self.all.iter().enumerate();
         numbered.filter_map(|(number, operator)| Some((number, operator.above?)))
     }
+}
+
+/// Whether an operator takes in all of its rows before it gives the first. DataFusion says so of those
+/// above it, too; they hand on rows in the order in which they come, or between partitions.
+fn waits(plan: &dyn ExecutionPlan) -> bool {
+    let is_final = |plan: &dyn ExecutionPlan| plan.pipeline_behavior() == EmissionType::Final;
+    let hands_on = plan.maintains_input_order().contains(&true)
+        || plan.is::<RepartitionExec>()
+        || plan.is::<CoalescePartitionsExec>();
+    let follows = plan.children().into_iter().any(|child| is_final(child.as_ref()));
+    is_final(plan) && !(follows && hands_on)
 }
 
 /// What an operator has counted, over all partitions, without what is 0.
