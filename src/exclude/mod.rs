@@ -26,7 +26,7 @@ use datafusion::logical_expr::{
 use datafusion::optimizer::AnalyzerRule;
 
 use parts::{Part, parts};
-pub(crate) use tokens::with_exclusions;
+pub(crate) use tokens::{is_mark, with_exclusions};
 
 /// What a frame leaves out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 //! It is taken out, and becomes a constant to partition by. That changes no partition, gets through
 //! all of the planning, and the rule finds it there.
 
+use datafusion::sql::sqlparser::ast::{Expr, Value};
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Word};
 
@@ -93,6 +94,14 @@ fn insert(tokens: &mut Vec<TokenWithSpan>, open: usize, exclusion: Exclusion) {
     }
     let by = [word("PARTITION", Keyword::PARTITION), word("BY", Keyword::BY)];
     tokens.splice(first..first, by.into_iter().chain(constant).map(with_span));
+}
+
+/// Whether a parsed expression to partition by is such a constant.
+pub(crate) fn is_mark(expr: &Expr) -> bool {
+    let Expr::Cast { expr, .. } = expr else { return false };
+    let Expr::Value(value) = expr.as_ref() else { return false };
+    let Value::SingleQuotedString(text) = &value.value else { return false };
+    Exclusion::ALL.iter().any(|exclusion| exclusion.mark() == text)
 }
 
 fn is_word(token: &TokenWithSpan, text: &str) -> bool {

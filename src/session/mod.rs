@@ -77,6 +77,8 @@ struct Inner {
     files: Arc<FileTables>,
     governor: Governor,
     memory_limit_bytes: AtomicU64,
+    /// What the session began with, which RESET goes back to.
+    options: SessionOptions,
     rejected_rows: Arc<AtomicU64>,
     macros: Macros,
     variables: Arc<Variables>,
@@ -175,6 +177,7 @@ impl Session {
                 files,
                 governor,
                 memory_limit_bytes: AtomicU64::new(options.memory_limit_bytes),
+                options,
                 rejected_rows,
                 macros: Macros::default(),
                 variables,
@@ -307,6 +310,12 @@ impl Session {
         match statement {
             SettingStatement::Set { name, value } => {
                 self.set(name, &value)?;
+                Ok(Outcome::Done)
+            }
+            SettingStatement::Reset { name } => {
+                let SessionOptions { threads, memory_limit_bytes, .. } = &self.inner.options;
+                let value = if name == "threads" { *threads as u64 } else { *memory_limit_bytes };
+                self.set(name, &value.to_string())?;
                 Ok(Outcome::Done)
             }
             SettingStatement::Show { name } => {

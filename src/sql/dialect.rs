@@ -8,17 +8,23 @@ use std::any::TypeId;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
     FunctionArguments, Ident, LambdaFunction, LambdaFunctionParameter, LambdaSyntax, ObjectName,
-    OneOrManyWithParens, UnaryOperator, Value,
+    OneOrManyWithParens, Query, SelectItem, SetExpr, TableAlias, TableFactor, TableWithJoins,
+    UnaryOperator, Value,
 };
 use datafusion::sql::sqlparser::dialect::{Dialect, GenericDialect, Precedence};
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::Token;
 
+use super::tokens::COMPREHENSION;
+use crate::error::{Error, Result};
+
 /// Power binds closer than multiplication and AT TIME ZONE, and a minus sign closer still:
 /// `-2 ^ 2` is 4.
 const POWER: u8 = 42;
 const MINUS_SIGN: u8 = 43;
+
+type Parsed<T> = Result<T, ParserError>;
 
 /// See the module.
 #[derive(Debug, Clone, Copy, Default)]
@@ -50,7 +56,7 @@ impl Dialect for BrimfulDialect {
         GenericDialect.is_identifier_part(ch)
     }
 
-    // Those of the generic dialect.
+    // Those of the generic dialect, but for `/*! … */` as anything else than a comment.
     supported! {
         supports_unicode_string_literal
         supports_partition_by_after_order_by
@@ -89,7 +95,6 @@ impl Dialect for BrimfulDialect {
         supports_struct_literal
         supports_empty_projections
         supports_nested_comments
-        supports_multiline_comment_hints
         supports_user_host_grantee
         supports_string_escape_constant
         supports_array_typedef_with_brackets
@@ -131,7 +136,7 @@ impl Dialect for BrimfulDialect {
         supports_factorial_operator
     }
 
-    fn get_next_precedence(&self, parser: &Parser) -> Option<Result<u8, ParserError>> {
+    fn get_next_precedence(&self, parser: &Parser) -> Option<Parsed<u8>> {
         let token = parser.peek_token_ref();
         match &token.token {
             Token::Caret => Some(Ok(POWER)),
@@ -148,7 +153,7 @@ impl Dialect for BrimfulDialect {
         }
     }
 
-    fn parse_prefix(&self, parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
+    fn parse_prefix(&self, parser: &mut Parser) -> Option<Parsed<Expr>> {
         match &parser.peek_token_ref().token {
             Token::Minus => {
                 parser.next_token();
@@ -156,7 +161,7 @@ impl Dialect for BrimfulDialect {
                 let minus = |expr| Expr::UnaryOp { op: UnaryOperator::Minus, expr: Box::new(expr) };
                 Some(expr.map(minus))
             }
-            Token::LBracket if is_comprehension(parser) => Some(comprehension(parser)),
+            Token::Word(word) if word.value == COMPREHENSION => Some(comprehension(parser)),
             Token::Word(word) if word.keyword == Keyword::LAMBDA && is_lambda(parser) => {
                 Some(lambda(parser))
             }
@@ -169,18 +174,15 @@ impl Dialect for BrimfulDialect {
         parser: &mut Parser,
         expr: &Expr,
         _precedence: u8,
-    ) -> Option<Result<Expr, ParserError>> {
+    ) -> Option<Parsed<Expr>> {
         let negated = matches!(&parser.peek_token_ref().token,
             Token::Word(word) if word.keyword == Keyword::NOT);
         let at = usize::from(negated);
         match &parser.peek_nth_token_ref(at).token {
             Token::Caret => {
                 parser.next_token();
-                Some(parser.parse_subexpr(POWER).map(|right| Expr::BinaryOp {
-                    left: Box::new(expr.clone()),
-                    op: BinaryOperator::BitwiseXor,
-                    right: Box::new(right),
-                }))
+                let right = parser.parse_subexpr(POWER);
+                Some(right.map(|right| binary(expr.clone(), BinaryOperator::BitwiseXor, right)))
             }
             // `name: value` of a select list, which `tokens` has marked.
             Token::Assignment if !negated => {
@@ -268,33 +270,16 @@ fn glob_as_regex(pattern: &str) -> String {
 }
 
 fn escape(regex: &mut String, char: char) {
-    if char.is_ascii_punctuation() {
+    // `\<` and `\>` are the ends of words.
+    if char.is_ascii_punctuation() && !matches!(char, '<' | '>') {
         regex.push('\\');
     }
     regex.push(char);
 }
 
-/// Whether the bracket that follows is `[… FOR … IN …]`.
-fn is_comprehension(parser: &Parser) -> bool {
-    let mut depth = 0;
-    for at in 0.. {
-        match &parser.peek_nth_token_ref(at).token {
-            Token::LBracket | Token::LParen | Token::LBrace => depth += 1,
-            Token::RBracket | Token::RParen | Token::RBrace => depth -= 1,
-            Token::Word(word) if depth == 1 && word.keyword == Keyword::FOR => return true,
-            Token::EOF => return false,
-            _ => {}
-        }
-        if depth == 0 {
-            return false;
-        }
-    }
-    false
-}
-
 /// `[result FOR x IN list IF condition]`
-fn comprehension(parser: &mut Parser) -> Result<Expr, ParserError> {
-    parser.expect_token(&Token::LBracket)?;
+fn comprehension(parser: &mut Parser) -> Parsed<Expr> {
+    parser.next_token();
     let result = parser.parse_expr()?;
     parser.expect_keyword_is(Keyword::FOR)?;
     let param = parser.parse_identifier()?;
@@ -323,7 +308,7 @@ fn is_lambda(parser: &Parser) -> bool {
     false
 }
 
-fn lambda(parser: &mut Parser) -> Result<Expr, ParserError> {
+fn lambda(parser: &mut Parser) -> Parsed<Expr> {
     parser.next_token();
     let params = parser.parse_comma_separated(Parser::parse_identifier)?;
     parser.expect_token(&Token::Colon)?;
@@ -359,6 +344,19 @@ pub(super) fn call(name: &str, args: Vec<Expr>) -> Expr {
     })
 }
 
+/// An operator between two expressions.
+pub(super) fn binary(left: Expr, op: BinaryOperator, right: Expr) -> Expr {
+    Expr::BinaryOp { left: Box::new(left), op, right: Box::new(right) }
+}
+
+/// A condition that holds beside those before it.
+pub(super) fn and(before: Option<Expr>, condition: Expr) -> Expr {
+    match before {
+        None => condition,
+        Some(before) => binary(before, BinaryOperator::And, condition),
+    }
+}
+
 /// A text.
 pub(super) fn text(value: impl Into<String>) -> Expr {
     Expr::Value(Value::SingleQuotedString(value.into()).into())
@@ -367,6 +365,28 @@ pub(super) fn text(value: impl Into<String>) -> Expr {
 /// A number.
 pub(super) fn number(value: impl ToString) -> Expr {
     Expr::Value(Value::Number(value.to_string(), false).into())
+}
+
+/// `SELECT items FROM table`
+pub(super) fn select(items: Vec<SelectItem>, from: Option<TableFactor>) -> Result<Query> {
+    let parsed = Parser::new(&BrimfulDialect).try_with_sql("SELECT 1");
+    let mut query = *parsed
+        .and_then(|mut parser| parser.parse_query())
+        .map_err(|err| Error::internal(format!("a query was not understood: {err}")))?;
+    let SetExpr::Select(select) = query.body.as_mut() else {
+        return Err(Error::internal("a SELECT became another query"));
+    };
+    select.projection = items;
+    select.from.extend(from.map(|relation| TableWithJoins { relation, joins: Vec::new() }));
+    Ok(query)
+}
+
+/// `(query) AS name`
+pub(super) fn derived(query: Query, name: &str) -> TableFactor {
+    let name = Ident::with_quote('"', name);
+    let alias = TableAlias { explicit: true, name, columns: Vec::new(), at: None };
+    let subquery = Box::new(query);
+    TableFactor::Derived { lateral: false, subquery, alias: Some(alias), sample: None }
 }
 
 #[cfg(test)]
@@ -378,6 +398,7 @@ mod tests {
         assert_eq!(glob_as_regex("a*b?.csv"), "(?s)^a.*b.\\.csv$");
         assert_eq!(glob_as_regex("[!a-c]x"), "(?s)^[^a-c]x$");
         assert_eq!(glob_as_regex(r"\*"), r"(?s)^\*$");
+        assert_eq!(glob_as_regex("<a>.b"), r"(?s)^<a>\.b$");
     }
 
     #[test]

@@ -4,24 +4,36 @@
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
+use super::tokens::begins_clause;
+
 /// Puts the SELECT of `FROM … SELECT …` first, and one before a FROM that has none.
 pub(super) fn select_first(tokens: &mut Vec<TokenWithSpan>) {
-    let mut from = 0;
-    while from < tokens.len() {
-        if keyword(tokens, from) == Keyword::FROM {
-            if let Some(select) = at_same_depth(tokens, from + 1, |word| word == Keyword::SELECT) {
-                let end = at_same_depth(tokens, select + 1, ends_select_list);
-                let end = end.unwrap_or_else(|| end_of_query(tokens, select + 1));
-                tokens[from..end].rotate_left(select - from);
-            } else if begins_query(tokens, from) {
-                let span = tokens[from].span;
-                let all = [Token::make_keyword("SELECT"), Token::Mul];
-                tokens.splice(from..from, all.map(|token| TokenWithSpan { token, span }));
-                from += 2;
-            }
+    let mut without_select = Vec::new();
+    for from in 0..tokens.len() {
+        if keyword(tokens, from) != Keyword::FROM {
+            continue;
         }
-        from += 1;
+        if let Some(select) = at_same_depth(tokens, from + 1, |word| word == Keyword::SELECT) {
+            let end = at_same_depth(tokens, select + 1, ends_select_list);
+            let end = end.unwrap_or_else(|| end_of_query(tokens, select + 1));
+            tokens[from..end].rotate_left(select - from);
+        } else if begins_query(tokens, from) {
+            without_select.push(from);
+        }
     }
+    if without_select.is_empty() {
+        return;
+    }
+    let mut without_select = without_select.into_iter().peekable();
+    let mut output = Vec::with_capacity(tokens.len() + 2 * without_select.len());
+    for (at, token) in std::mem::take(tokens).into_iter().enumerate() {
+        if without_select.next_if_eq(&at).is_some() {
+            let all = [Token::make_keyword("SELECT"), Token::Mul];
+            output.extend(all.map(|all| TokenWithSpan { token: all, span: token.span }));
+        }
+        output.push(token);
+    }
+    *tokens = output;
 }
 
 fn ends_select_list(word: Keyword) -> bool {
@@ -104,7 +116,7 @@ fn at_same_depth(
             Token::RParen | Token::RBracket | Token::RBrace => depth -= 1,
             _ => {}
         }
-        depth == 0 && wanted(keyword(tokens, *at))
+        depth == 0 && wanted(keyword(tokens, *at)) && begins_clause(tokens, *at)
     })
 }
 

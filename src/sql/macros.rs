@@ -5,11 +5,11 @@
 //! statement can; the tables and columns it names are those at the call. Parameters of functions
 //! inside a body get new names, so that they hide nothing of the arguments.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use datafusion::sql::parser::{CopyToSource, Statement};
+use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident,
     LambdaFunction, MacroArg, MacroDefinition, ObjectName, ObjectNamePart, OneOrManyWithParens,
@@ -18,7 +18,8 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::tokenizer::Span;
 use parking_lot::RwLock;
 
-use crate::error::{Error, Position, Result};
+use super::names::{at, unchain, unused, visit_queries};
+use crate::error::{Error, Result};
 
 /// A statement about macros.
 #[derive(Debug)]
@@ -134,16 +135,7 @@ impl Macros {
             return Ok(());
         }
         let mut expander = Expander { macros: self, within: Vec::new(), renamed: 0 };
-        let flow = match statement {
-            Statement::Statement(sql) => sql.visit(&mut expander),
-            Statement::Explain(explain) => return self.expand(&mut explain.statement),
-            Statement::CopyTo(copy) => match &mut copy.source {
-                CopyToSource::Query(query) => query.visit(&mut expander),
-                CopyToSource::Relation(_) => ControlFlow::Continue(()),
-            },
-            Statement::CreateExternalTable(_) | Statement::Reset(_) => ControlFlow::Continue(()),
-        };
-        match flow {
+        match visit_queries(statement, &mut expander) {
             ControlFlow::Continue(()) => Ok(()),
             ControlFlow::Break(error) => Err(error),
         }
@@ -203,8 +195,25 @@ impl Expander<'_> {
         Ok(Some(Expr::Nested(Box::new(body))))
     }
 
+    /// Whether an expression calls a macro, maybe as `value.function(…)`.
+    fn is_call(&self, expr: &Expr) -> bool {
+        match expr {
+            Expr::Function(function) => {
+                let name = function.name.0.last().and_then(ObjectNamePart::as_ident);
+                let by_name = self.macros.by_name.read();
+                let found = name.and_then(|name| by_name.get(&key(name)));
+                found.is_some_and(|found| matches!(found.body, MacroDefinition::Expr(_)))
+            }
+            Expr::CompoundFieldAccess { access_chain, .. } => access_chain.iter().any(
+                |step| matches!(step, AccessExpr::Dot(call @ Expr::Function(_)) if self.is_call(call)),
+            ),
+            _ => false,
+        }
+    }
+
     fn table(&mut self, factor: &TableFactor) -> Result<Option<TableFactor>> {
-        let TableFactor::Table { name: function, args: Some(args), alias, .. } = factor else {
+        let TableFactor::Table { name: function, args: Some(args), alias, sample, .. } = factor
+        else {
             return Ok(None);
         };
         let Some((name, definition)) = self.macros.get(function) else { return Ok(None) };
@@ -215,7 +224,8 @@ impl Expander<'_> {
             let name = single(function)?.clone();
             Some(TableAlias { explicit: true, name, columns: Vec::new(), at: None })
         });
-        Ok(Some(TableFactor::Derived { lateral: false, subquery, alias, sample: None }))
+        let sample = sample.clone();
+        Ok(Some(TableFactor::Derived { lateral: false, subquery, alias, sample }))
     }
 }
 
@@ -235,15 +245,24 @@ impl VisitorMut for Expander<'_> {
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Error> {
         // Results are named by the call, not by what it stands for.
+        let mut names = HashSet::new();
         for item in &mut select.projection {
-            if let SelectItem::UnnamedExpr(Expr::Function(function)) = item
-                && let Some((_, definition)) = self.macros.get(&function.name)
-                && matches!(definition.body, MacroDefinition::Expr(_))
+            if let SelectItem::UnnamedExpr(expr) = item
+                && self.is_call(expr)
             {
-                let alias = Ident::with_quote('"', function.to_string());
-                let expr = Expr::Function(function.clone());
-                *item = SelectItem::ExprWithAlias { expr, alias };
+                let name = unused(expr.to_string(), |name| names.contains(name));
+                let alias = Ident::with_quote('"', &name);
+                names.insert(name);
+                *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
             }
+        }
+        ControlFlow::Continue(())
+    }
+
+    // `value.function(…)` can hide a macro, and in a body a parameter.
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
+        if !self.within.is_empty() || self.is_call(expr) {
+            unchain(expr);
         }
         ControlFlow::Continue(())
     }
@@ -436,11 +455,4 @@ fn key(ident: &Ident) -> String {
 
 fn span_of(name: &ObjectName) -> Span {
     single(name).map_or(Span::empty(), |ident| ident.span)
-}
-
-fn at(error: Error, span: Span) -> Error {
-    if span.start.line == 0 {
-        return error;
-    }
-    error.with_position(Position { line: span.start.line, column: span.start.column })
 }

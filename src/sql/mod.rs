@@ -65,3 +65,20 @@ pub(crate) fn parse(sql: &str) -> Result<Vec<Statement>> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    /// Looking ahead for what a bracket begins would take minutes for each of these.
+    #[test]
+    fn lists_are_read_once() {
+        let numbers: Vec<String> = (0..60_000).map(|number| number.to_string()).collect();
+        let list = numbers.join(", ");
+        let start = Instant::now();
+        parse(&format!("SELECT 7 IN [{list}]; SELECT [x FOR x IN [{list}]]")).unwrap();
+        assert!(start.elapsed() < Duration::from_secs(30));
+    }
+}

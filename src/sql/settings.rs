@@ -1,9 +1,10 @@
 //! `SET` and `SHOW` of Brimful's own settings, by the names of the command-line flags.
 //!
-//! `SET memory_limit = '2GB'`, `SHOW threads`. Other names are DataFusion's and are left to it,
-//! except those that would put another memory pool in the place of ours.
+//! `SET memory_limit = '2GB'`, `SHOW threads`, `RESET threads`. Other names are DataFusion's and are
+//! left to it, except those that would put another memory pool or other temporary files in the place
+//! of ours.
 
-use datafusion::sql::parser::Statement;
+use datafusion::sql::parser::{ResetStatement, Statement};
 use datafusion::sql::sqlparser::ast::{Expr, Ident, ObjectName, Set, Statement as Sql, Value};
 
 use crate::error::{Error, Result};
@@ -18,16 +19,31 @@ pub(crate) enum SettingStatement {
     Set { name: &'static str, value: String },
     /// `SHOW name`
     Show { name: &'static str },
+    /// `RESET name`
+    Reset { name: &'static str },
 }
+
+/// What DataFusion builds new temporary files for.
+const FIXED: [&str; 2] =
+    ["datafusion.runtime.temp_directory", "datafusion.runtime.max_spill_merge_fan_in"];
 
 /// The statement, if it is about one of our settings.
 ///
 /// # Errors
-/// `Config` if the value is not a literal.
+/// `Config` if the value is not a literal, and for what cannot change in a session.
 pub(crate) fn setting_statement(statement: &Statement) -> Result<Option<SettingStatement>> {
-    let Statement::Statement(statement) = statement else { return Ok(None) };
+    let statement = match statement {
+        Statement::Statement(statement) => statement,
+        Statement::Reset(ResetStatement::Variable(variable)) => {
+            let words = words(variable);
+            check_not_fixed(&words)?;
+            return Ok(own_name(&words).map(|name| SettingStatement::Reset { name }));
+        }
+        _ => return Ok(None),
+    };
     match statement.as_ref() {
         Sql::Set(Set::SingleAssignment { variable, values, .. }) => {
+            check_not_fixed(&words(variable))?;
             let Some(name) = own_name(&words(variable)) else { return Ok(None) };
             let [value] = values.as_slice() else {
                 return Err(Error::config(format!("SET {name} takes one value")));
@@ -56,6 +72,15 @@ fn own_name(words: &[String]) -> Option<&'static str> {
     }
 }
 
+fn check_not_fixed(words: &[String]) -> Result<()> {
+    let name = words.join(".").to_lowercase();
+    if !FIXED.contains(&name.as_str()) {
+        return Ok(());
+    }
+    Err(Error::config(format!("{name} cannot be changed inside a session"))
+        .with_hint("where temporary files are is said when Brimful is started: --temp-dir"))
+}
+
 fn literal(name: &str, value: &Expr) -> Result<String> {
     match value {
         Expr::Value(value) => match &value.value {
@@ -82,6 +107,10 @@ mod tests {
         assert_eq!(parsed("set THREADS = 4"), set("threads", "4"));
         assert_eq!(parsed("SET datafusion.runtime.memory_limit = '1G'"), set("memory_limit", "1G"));
         assert_eq!(parsed("SHOW threads"), Some(SettingStatement::Show { name: "threads" }));
+        let reset = |name| Some(SettingStatement::Reset { name });
+        assert_eq!(parsed("RESET threads"), reset("threads"));
+        assert_eq!(parsed("RESET datafusion.runtime.memory_limit"), reset("memory_limit"));
+        assert_eq!(parsed("RESET datafusion.execution.batch_size"), None);
         assert_eq!(parsed("SET datafusion.execution.batch_size = 100"), None);
         assert_eq!(parsed("SHOW TABLES"), None);
     }

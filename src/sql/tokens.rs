@@ -18,6 +18,7 @@
 //! | `FROM t WHERE b` | `SELECT * FROM t WHERE b` |
 //! | `count(*) FILTER (a > 1)` | `count(*) FILTER (WHERE a > 1)` |
 //! | `WITH t AS MATERIALIZED (…)` | `WITH t AS (…)` |
+//! | `[x FOR x IN l]` | the bracket is a word of its own |
 //!
 //! A token that is put in has the place of the one it stands for, so errors point there.
 
@@ -31,6 +32,9 @@ pub(super) const LIMIT_PERCENT: &str = "limit_percent";
 
 /// What the column of `INSERT … BY NAME` is called.
 pub(super) const BY_NAME: &str = "by name";
+
+/// The bracket of `[x FOR x IN list]`, as a word that nobody can write.
+pub(super) const COMPREHENSION: &str = "[";
 
 /// What `*COLUMNS(…)` calls.
 pub(super) const UNPACK_COLUMNS: &str = "unpack_columns";
@@ -92,6 +96,24 @@ pub(super) fn rewritten(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     pass.output
 }
 
+/// Whether a word that is the name of a clause is one here, and not a name after AS or a period or
+/// part of `WITHIN GROUP` or `IS DISTINCT FROM`. The tokens are without blanks.
+pub(super) fn begins_clause(tokens: &[TokenWithSpan], at: usize) -> bool {
+    let Some(before) = at.checked_sub(1) else { return true };
+    match (&tokens[before].token, &tokens[at].token) {
+        (Token::Period, _) => false,
+        (Token::Word(before), Token::Word(word)) if before.quote_style.is_none() => {
+            match before.keyword {
+                Keyword::AS => false,
+                Keyword::WITHIN => word.keyword != Keyword::GROUP,
+                Keyword::DISTINCT => word.keyword != Keyword::FROM,
+                _ => true,
+            }
+        }
+        _ => true,
+    }
+}
+
 /// What a pair of parentheses, or a statement, is.
 #[derive(Debug, Default)]
 struct Frame {
@@ -101,6 +123,8 @@ struct Frame {
     select_list: bool,
     /// Whether it is a bracket or a brace.
     literal: bool,
+    /// Where the bracket is, if it is one.
+    bracket: Option<usize>,
     /// The first words of a statement, in capitals.
     head: Vec<String>,
 }
@@ -131,7 +155,9 @@ impl Pass<'_> {
                     Some(Token::Word(word)) if !literal => Some(word.value.to_lowercase()),
                     _ => None,
                 };
-                self.frames.push(Frame { function, literal, ..Frame::default() });
+                let is_bracket = self.tokens[at].token == Token::LBracket;
+                let bracket = is_bracket.then_some(self.output.len());
+                self.frames.push(Frame { function, literal, bracket, ..Frame::default() });
             }
             Token::RParen | Token::RBracket | Token::RBrace if self.frames.len() > 1 => {
                 self.frames.pop();
@@ -143,8 +169,15 @@ impl Pass<'_> {
                 let frame = self.frames.last_mut().expect("one is always left");
                 match keyword {
                     Keyword::SELECT => frame.select_list = true,
-                    Keyword::FROM | Keyword::WHERE | Keyword::GROUP | Keyword::ORDER => {
+                    Keyword::FROM | Keyword::WHERE | Keyword::GROUP | Keyword::ORDER
+                        if begins_clause(self.tokens, at) =>
+                    {
                         frame.select_list = false;
+                    }
+                    Keyword::FOR => {
+                        if let Some(bracket) = frame.bracket {
+                            self.output[bracket].token = Token::make_word(COMPREHENSION, None);
+                        }
                     }
                     _ => {}
                 }
@@ -211,13 +244,7 @@ impl Pass<'_> {
             Token::SingleQuotedString(_) => false,
             Token::Word(word) => matches!(
                 word.keyword,
-                Keyword::SELECT
-                    | Keyword::WITH
-                    | Keyword::FROM
-                    | Keyword::VALUES
-                    | Keyword::TABLE
-                    | Keyword::PIVOT
-                    | Keyword::UNPIVOT
+                Keyword::SELECT | Keyword::WITH | Keyword::FROM | Keyword::VALUES | Keyword::TABLE
             ),
             _ => return None,
         };
@@ -512,6 +539,16 @@ mod tests {
             ("CREATE FUNCTION f(a INT) AS 1", "CREATE FUNCTION f ( a INT ) AS 1"),
             ("FROM t SELECT a LIMIT 1", "SELECT a FROM t LIMIT 1"),
             ("SELECT a FROM t UNION SELECT b", "SELECT a FROM t UNION SELECT b"),
+            ("FROM a; FROM b", "SELECT * FROM a ; SELECT * FROM b"),
+            ("FROM t SELECT a AS offset, b", "SELECT a AS offset , b FROM t"),
+            (
+                "FROM t SELECT f(1) WITHIN GROUP (ORDER BY a) GROUP BY b",
+                "SELECT f ( 1 ) WITHIN GROUP ( ORDER BY a ) FROM t GROUP BY b",
+            ),
+            (
+                "SELECT a IS DISTINCT FROM 2, y: b FROM t",
+                "SELECT a IS DISTINCT FROM 2 , y := b FROM t",
+            ),
         ] {
             assert_eq!(parsed(written), expected);
         }

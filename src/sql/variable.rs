@@ -12,10 +12,10 @@ use datafusion::logical_expr::{
     Volatility,
 };
 use datafusion::sql::parser::{ResetStatement, Statement};
-use datafusion::sql::sqlparser::ast::{
-    Expr, ObjectName, SelectItem, Set, SetExpr, Statement as Sql,
-};
+use datafusion::sql::sqlparser::ast::{ObjectName, SelectItem, Set, Statement as Sql};
 use parking_lot::RwLock;
+
+use super::dialect::select;
 
 /// A statement about variables.
 #[derive(Debug)]
@@ -42,7 +42,8 @@ pub(crate) fn variable_statement(
             let [value] = values.as_slice() else {
                 return Err(crate::Error::query(format!("SET VARIABLE {name} takes one value")));
             };
-            let value = query_of(value.clone())?;
+            let query = select(vec![SelectItem::UnnamedExpr(value.clone())], None)?;
+            let value = Statement::Statement(Box::new(Sql::Query(Box::new(query))));
             Ok(Some(VariableStatement::Set { name, value }))
         }
         Statement::Reset(ResetStatement::Variable(variable)) => {
@@ -61,17 +62,6 @@ fn variable_name(name: &ObjectName) -> Option<String> {
         }
         _ => None,
     }
-}
-
-fn query_of(value: Expr) -> crate::Result<Statement> {
-    let mut statement = super::parse("SELECT 1")?.remove(0);
-    if let Statement::Statement(sql) = &mut statement
-        && let Sql::Query(query) = sql.as_mut()
-        && let SetExpr::Select(select) = query.body.as_mut()
-    {
-        select.projection = vec![SelectItem::UnnamedExpr(value)];
-    }
-    Ok(statement)
 }
 
 /// The variables of a session by their names in small letters.

@@ -5,22 +5,20 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::exact::{last_ident, same};
-use super::using::qualified;
-use super::{Named, Relation, Resolver};
+use super::using::{Sides, qualified};
+use super::{Relation, Resolver};
 use crate::error::{Error, Result};
+use crate::sql::dialect::{and, binary};
 use crate::sql::relations;
 
 impl Resolver<'_> {
     /// Gives an ASOF join the form that the planner of relations knows.
-    pub(super) fn asof(&mut self, join: &mut Join, left_count: usize) -> Result<()> {
+    pub(super) fn asof(&mut self, join: &mut Join, sides: Sides) -> Result<()> {
         if let JoinOperator::AsOf { match_condition, constraint } = &join.join_operator {
             // Of the form with MATCH_CONDITION the rows of the left side are all there.
             let matching = match_condition.clone();
-            let keys = self.asof_condition(&mut constraint.clone(), left_count, false)?;
-            join.join_operator = JoinOperator::LeftOuter(JoinConstraint::On(match keys {
-                Some(keys) => both(keys, matching),
-                None => matching,
-            }));
+            let keys = self.asof_condition(&mut constraint.clone(), sides, false)?;
+            join.join_operator = JoinOperator::LeftOuter(JoinConstraint::On(and(keys, matching)));
             join.global = true;
             return Ok(());
         }
@@ -35,7 +33,7 @@ impl Resolver<'_> {
         else {
             return Err(Error::query("ASOF joins are INNER, LEFT, SEMI or ANTI"));
         };
-        match self.asof_condition(constraint, left_count, true)? {
+        match self.asof_condition(constraint, sides, true)? {
             Some(condition) => *constraint = JoinConstraint::On(condition),
             None => {
                 return Err(Error::query("an ASOF join without ON or USING")
@@ -50,7 +48,7 @@ impl Resolver<'_> {
     fn asof_condition(
         &mut self,
         constraint: &mut JoinConstraint,
-        left_count: usize,
+        sides: Sides,
         has_order: bool,
     ) -> Result<Option<Expr>> {
         let columns = match constraint {
@@ -71,7 +69,7 @@ impl Resolver<'_> {
                 relations.iter().find(has).and_then(|relation| relation.name.clone())
             };
             let (left, right) =
-                (qualifier(&relations[..left_count]), qualifier(&relations[left_count..]));
+                (qualifier(&relations[sides.left()]), qualifier(&relations[sides.right()]));
             let (Some(left), Some(right)) = (left, right) else {
                 let message = format!(
                     "USING ({}) needs the column in named tables of both sides",
@@ -81,21 +79,17 @@ impl Resolver<'_> {
                     .with_hint("give subqueries a name, or write ON with both columns"));
             };
             let name = ident.value.clone();
-            let of = |table: &str| Box::new(qualified(table, &name));
+            let left = qualified(&left, &name);
             let is_order = has_order && number == last;
             let op = if is_order { BinaryOperator::GtEq } else { BinaryOperator::Eq };
-            let equal = Expr::BinaryOp { left: of(&left), op, right: of(&right) };
-            condition = Some(match condition {
-                Some(before) => both(before, equal),
-                None => equal,
-            });
+            let matching = binary(left.clone(), op, qualified(&right, &name));
+            condition = Some(and(condition, matching));
             // The column is there once: that of the left side.
             let scope = self.scope_mut();
-            for relation in &mut scope.relations[left_count..] {
+            for relation in &mut scope.relations[sides.right()] {
                 relation.hidden.push(name.clone());
             }
-            scope.merged.retain(|merged| merged.name != name);
-            scope.merged.push(Named { expr: qualified(&left, &name), name });
+            scope.merge(&name, left, sides.both());
         }
         Ok(condition)
     }
@@ -106,8 +100,4 @@ impl Resolver<'_> {
             *tables = relations::fold_asof(tables.clone());
         }
     }
-}
-
-fn both(left: Expr, right: Expr) -> Expr {
-    Expr::BinaryOp { left: Box::new(left), op: BinaryOperator::And, right: Box::new(right) }
 }

@@ -1,5 +1,6 @@
 //! `COLUMNS(…)`, and wildcards that DataFusion cannot expand: as many expressions as columns.
 
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -8,19 +9,20 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema};
 use datafusion::common::DFSchema;
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, ExcludeSelectItem, Expr, ExprWithAlias, Function, FunctionArg, FunctionArgExpr,
+    ExcludeSelectItem, Expr, ExprWithAlias, Function, FunctionArg, FunctionArgExpr,
     FunctionArguments, Ident, ObjectName, Query, RenameSelectItem, SelectItem,
     SelectItemQualifiedWildcardKind, Value, VisitMut, VisitorMut, WildcardAdditionalOptions,
+    visit_expressions_mut,
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 
-use super::exact::{at, idents, last_ident, same};
-use super::query::unused_name;
+use super::exact::{at, idents, last_ident, same, unused};
+use super::sugar;
 use super::tables::Column;
 use super::using::qualified;
-use super::{Relation, Resolver};
+use super::{Relation, Resolver, Scope};
 use crate::error::{Error, Result};
-use crate::sql::dialect::{call, text};
+use crate::sql::dialect::{and, call, text};
 use crate::sql::macros::substitute;
 use crate::sql::tokens::UNPACK_COLUMNS;
 
@@ -32,8 +34,7 @@ struct Chosen {
 }
 
 impl Resolver<'_> {
-    /// Puts columns in the place of `COLUMNS(…)` and of wildcards with RENAME, ILIKE or keys of
-    /// outer joins.
+    /// Puts columns in the place of `COLUMNS(…)` and of wildcards.
     pub(super) fn expand(&mut self, items: &mut Vec<SelectItem>) -> Result<()> {
         let mut output: Vec<SelectItem> = Vec::with_capacity(items.len());
         for item in std::mem::take(items) {
@@ -41,16 +42,14 @@ impl Resolver<'_> {
                 SelectItem::UnnamedExpr(Expr::Named { expr, name }) => {
                     output.push(SelectItem::ExprWithAlias { expr: *expr, alias: name });
                 }
-                SelectItem::Wildcard(options)
-                    if is_ours(&options) || !self.scope().merged.is_empty() =>
-                {
+                SelectItem::Wildcard(options) if self.is_ours(None, &options) => {
                     let chosen = self.star(None, &options)?;
                     push_columns(&mut output, chosen);
                 }
                 SelectItem::QualifiedWildcard(
                     SelectItemQualifiedWildcardKind::ObjectName(name),
                     options,
-                ) if is_ours(&options) => {
+                ) if self.is_ours(Some(&name), &options) => {
                     let chosen = self.star(Some(&name), &options)?;
                     push_columns(&mut output, chosen);
                 }
@@ -74,59 +73,42 @@ impl Resolver<'_> {
         Ok(())
     }
 
+    /// Whether a wildcard is ours to expand. DataFusion does not know all of its clauses, and of the
+    /// keys of USING it gives the one whose table comes first by name, which may be NULL in an outer
+    /// join, or at another place. It has to do where columns are not known.
+    fn is_ours(&self, table: Option<&ObjectName>, options: &WildcardAdditionalOptions) -> bool {
+        let scope = self.scope();
+        let hides = |relation: &Relation| !relation.hidden.is_empty();
+        let is_known = |relation: &Relation| relation.columns.is_some();
+        options.opt_rename.is_some()
+            || options.opt_ilike.is_some()
+            || (table.is_none() && !scope.merged.is_empty())
+            || (scope.relations.iter().all(is_known)
+                && (options.opt_exclude.is_some()
+                    || options.opt_except.is_some()
+                    || options.opt_replace.is_some()
+                    || scope.relations.iter().any(hides)))
+    }
+
     /// A condition on `COLUMNS(…)` holds if it does for every column.
     pub(super) fn all_of_columns(&mut self, condition: &mut Expr) -> Result<()> {
         let Some(chosen) = self.columns_in(condition)? else { return Ok(()) };
         let each = filled(condition, &chosen).into_iter().map(|column| column.expr);
-        let all = each.map(|expr| Expr::Nested(Box::new(expr))).reduce(|left, right| {
-            Expr::BinaryOp { left: Box::new(left), op: BinaryOperator::And, right: Box::new(right) }
-        });
+        let all = each.map(|expr| Expr::Nested(Box::new(expr)));
+        let all = all.fold(None, |before, condition| Some(and(before, condition)));
         *condition = all.expect("no columns are an error");
         Ok(())
     }
 
     /// The column of a number, as `#1` names it.
     pub(super) fn column_number(&self, number: usize, ident: &Ident) -> Result<Expr> {
-        let columns = self.visible(None)?;
+        let scope = self.scopes.iter().rev().find(|scope| !scope.is_lambda);
+        let columns = scope.map_or(Ok(Vec::new()), |scope| visible(scope, None))?;
         let found = number.checked_sub(1).and_then(|place| columns.get(place));
         found.map(|column| column.expr.clone()).ok_or_else(|| {
             let error = Error::query(format!("there is no column {}", ident.value));
             at(error.with_hint(format!("there are {}", columns.len())), ident.span)
         })
-    }
-
-    /// The columns that a wildcard gives.
-    fn visible(&self, table: Option<&ObjectName>) -> Result<Vec<Chosen>> {
-        let scope = self.scope();
-        let table = match table {
-            None => None,
-            Some(name) => idents(name).and_then(|parts| parts.last().copied()),
-        };
-        let mut all: Vec<Chosen> = Vec::new();
-        for relation in &scope.relations {
-            if let Some(table) = table
-                && !relation.name.as_ref().is_some_and(|name| same(table, name))
-            {
-                continue;
-            }
-            let Some(columns) = &relation.columns else {
-                return Err(Error::query("the columns of a table function are not known here")
-                    .with_hint("name them: FROM f() AS t(a, b)"));
-            };
-            for Column { name, .. } in columns {
-                if table.is_none() && relation.hidden.contains(name) {
-                    continue;
-                }
-                let merged = scope.merged.iter().find(|key| key.name == *name);
-                let expr = match (merged, &relation.name) {
-                    (Some(key), _) if table.is_none() => key.expr.clone(),
-                    (_, Some(table)) => qualified(table, name),
-                    (_, None) => Expr::Identifier(Ident::with_quote('"', name)),
-                };
-                all.push(Chosen { expr, name: name.clone() });
-            }
-        }
-        Ok(all)
     }
 
     /// `* EXCLUDE (…) REPLACE (…) RENAME (…)`
@@ -135,7 +117,7 @@ impl Resolver<'_> {
         table: Option<&ObjectName>,
         options: &WildcardAdditionalOptions,
     ) -> Result<Vec<Chosen>> {
-        let mut chosen = self.visible(table)?;
+        let mut chosen = visible(self.scope(), table)?;
         let mut excluded: Vec<Ident> = Vec::new();
         match options.opt_exclude.clone() {
             Some(ExcludeSelectItem::Single(mut name)) => {
@@ -203,14 +185,14 @@ impl Resolver<'_> {
             return Err(Error::query("COLUMNS takes one argument")
                 .with_hint("a regular expression, a list of names, * or lambda name: condition"));
         };
-        let mut chosen = self.visible(None)?;
+        let mut chosen = visible(self.scope(), None)?;
         match argument {
             FunctionArg::Unnamed(FunctionArgExpr::Wildcard) => {}
             FunctionArg::Unnamed(FunctionArgExpr::WildcardWithOptions(options)) => {
                 chosen = self.star(None, options)?;
             }
             FunctionArg::Unnamed(FunctionArgExpr::QualifiedWildcard(table)) => {
-                chosen = self.visible(Some(table))?;
+                chosen = visible(self.scope(), Some(table))?;
             }
             FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Array(list))) => {
                 let names = list.elem.iter();
@@ -226,6 +208,10 @@ impl Resolver<'_> {
                     return Err(Error::query("the function in COLUMNS takes one name"));
                 };
                 let mut condition = lambda.body.as_ref().clone();
+                let _: ControlFlow<()> = visit_expressions_mut(&mut condition, |expr| {
+                    sugar::unchain(expr);
+                    ControlFlow::Continue(())
+                });
                 let param = param.name.clone();
                 let name = Expr::Identifier(Ident::new(NAME));
                 substitute(&mut condition, &[(param, name)]);
@@ -298,16 +284,52 @@ impl Resolver<'_> {
     }
 }
 
+/// The columns that a wildcard gives.
+fn visible(scope: &Scope, table: Option<&ObjectName>) -> Result<Vec<Chosen>> {
+    let table = match table {
+        None => None,
+        Some(name) => idents(name).and_then(|parts| parts.last().copied()),
+    };
+    let mut all: Vec<Chosen> = Vec::new();
+    for (place, relation) in scope.relations.iter().enumerate() {
+        if let Some(table) = table
+            && !relation.name.as_ref().is_some_and(|name| same(table, name))
+        {
+            continue;
+        }
+        let Some(columns) = &relation.columns else {
+            return Err(Error::query("the columns of a table function are not known here")
+                .with_hint("name them: FROM f() AS t(a, b)"));
+        };
+        for Column { name, .. } in columns {
+            if table.is_none() && relation.hidden.contains(name) {
+                continue;
+            }
+            let mut merged = scope.merged.iter();
+            let merged = merged.find(|key| key.name == *name && key.of.contains(&place));
+            let expr = match (merged, &relation.name) {
+                (Some(key), _) if table.is_none() => key.expr.clone(),
+                (_, Some(table)) => qualified(table, name),
+                (_, None) => Expr::Identifier(Ident::with_quote('"', name)),
+            };
+            all.push(Chosen { expr, name: name.clone() });
+        }
+    }
+    Ok(all)
+}
+
 /// What a name is called in conditions on it.
 const NAME: &str = "name";
 
-/// Whether a wildcard has clauses that DataFusion does not know.
-fn is_ours(options: &WildcardAdditionalOptions) -> bool {
-    options.opt_rename.is_some() || options.opt_ilike.is_some()
-}
-
 /// Adds columns, with names that no other has: DataFusion wants the names of expressions to differ.
 fn push_columns(output: &mut Vec<SelectItem>, columns: Vec<Chosen>) {
+    let mut taken: HashSet<String> = output
+        .iter()
+        .filter_map(|item| match item {
+            SelectItem::ExprWithAlias { alias, .. } => Some(alias.value.clone()),
+            _ => None,
+        })
+        .collect();
     for Chosen { expr, name } in columns {
         let plain = match &expr {
             Expr::CompoundIdentifier(parts) => parts.last().is_some_and(|part| part.value == name),
@@ -317,12 +339,8 @@ fn push_columns(output: &mut Vec<SelectItem>, columns: Vec<Chosen>) {
         output.push(if plain {
             SelectItem::UnnamedExpr(expr)
         } else {
-            let taken = output.iter().filter_map(|item| match item {
-                SelectItem::ExprWithAlias { alias, .. } => Some(alias.value.clone()),
-                _ => None,
-            });
-            let taken = taken.map(|name| Column { name, data_type: None }).collect();
-            let name = unused_name(&Some(taken), name);
+            let name = unused(name, |name| taken.contains(name));
+            taken.insert(name.clone());
             SelectItem::ExprWithAlias { expr, alias: Ident::with_quote('"', name) }
         });
     }

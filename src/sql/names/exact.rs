@@ -35,8 +35,19 @@ fn position(span: Span) -> Position {
     Position { line: span.start.line, column: span.start.column }
 }
 
-pub(super) fn at(error: Error, span: Span) -> Error {
+pub(crate) fn at(error: Error, span: Span) -> Error {
     if span.start.line == 0 { error } else { error.with_position(position(span)) }
+}
+
+/// `count(*)`, then `count(*)_1`, …: DataFusion wants the names of expressions to differ.
+pub(crate) fn unused(name: String, is_taken: impl Fn(&str) -> bool) -> String {
+    let mut unused = name.clone();
+    let mut number = 1;
+    while is_taken(&unused) {
+        unused = format!("{name}_{number}");
+        number += 1;
+    }
+    unused
 }
 
 /// The one spelling among matches.

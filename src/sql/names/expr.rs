@@ -3,13 +3,16 @@
 use std::ops::ControlFlow;
 
 use arrow::datatypes::DataType;
+use datafusion::logical_expr::Volatility;
 use datafusion::sql::sqlparser::ast::{
     Expr, Function, Ident, Query, VisitMut, VisitorMut, visit_expressions,
 };
 
-use super::exact::{at, find_in, one_spelling, same, set_exact};
+use super::exact::{at, find, find_in, one_spelling, same, set_exact};
+use super::query::column_name;
 use super::sugar;
 use super::tables::{Column, columns_of};
+use super::using::qualified;
 use super::{Named, Relation, Resolver, Scope};
 use crate::error::{Error, Result};
 
@@ -72,28 +75,54 @@ impl Resolver<'_> {
             return Ok(());
         }
         for scope in self.scopes.iter().rev() {
-            let find = |named: &[Named]| named.iter().find(|n| same(ident, &n.name)).cloned();
-            if let Some(key) = find(&scope.merged) {
-                *expr = key.expr;
+            let mut keys = scope.merged.iter().filter(|key| same(ident, &key.name));
+            if let Some(key) = keys.next() {
+                if keys.next().is_some() {
+                    let error = Error::query(format!("\"{}\" is ambiguous", ident.value));
+                    return Err(at(error.with_hint("write its table before it"), ident.span));
+                }
+                *expr = key.expr.clone();
                 return Ok(());
             }
             let columns = || scope.relations.iter().filter_map(|r| r.columns.as_ref()).flatten();
             if columns().any(|column| same(ident, &column.name)) {
+                if let Some(column) = scope.column_of_alias(ident)? {
+                    *expr = column;
+                    return Ok(());
+                }
                 break;
             }
             if scope.relations.iter().any(|relation| relation.columns.is_none()) {
                 break;
             }
-            if let Some(alias) = find(&scope.aliases) {
+            if let Some(alias) = scope.aliases.iter().find(|alias| same(ident, &alias.name)) {
                 if scope.aliases_stand {
-                    check_repeatable(ident, &alias.expr)?;
-                    *expr = Expr::Nested(Box::new(alias.expr));
+                    self.check_repeatable(ident, &alias.expr)?;
+                    *expr = Expr::Nested(Box::new(alias.expr.clone()));
                     return Ok(());
                 }
                 break;
             }
         }
         self.ident(ident, false)
+    }
+
+    /// An expression in two places is computed twice, so one that gives another value each time is
+    /// refused.
+    fn check_repeatable(&self, alias: &Ident, expr: &Expr) -> Result<()> {
+        let flow = visit_expressions(expr, |expr| match expr {
+            Expr::Function(function) if self.is_volatile(function) => {
+                ControlFlow::Break(function.name.to_string())
+            }
+            _ => ControlFlow::Continue(()),
+        });
+        let ControlFlow::Break(function) = flow else { return Ok(()) };
+        let error = Error::query(format!(
+            "\"{}\" would be computed again, and gives another value each time",
+            alias.value
+        ));
+        let hint = format!("name it in a subquery: FROM (SELECT {function}() AS r, …)");
+        Err(at(error.with_hint(hint), alias.span))
     }
 
     /// `table.column`, `schema.table.column`, `column.field`, and longer ones.
@@ -129,6 +158,13 @@ impl Resolver<'_> {
         function.over.is_none() && self.state.aggregate_functions().contains_key(&name)
     }
 
+    /// Whether a function gives another value each time.
+    fn is_volatile(&self, function: &Function) -> bool {
+        let name = function.name.to_string().to_lowercase();
+        let found = self.state.scalar_functions().get(&name);
+        found.is_some_and(|found| found.signature().volatility == Volatility::Volatile)
+    }
+
     /// Whether a function computes a value of each row.
     fn is_scalar(&self, function: &Function) -> bool {
         let name = function.name.to_string().to_lowercase();
@@ -150,26 +186,31 @@ impl Resolver<'_> {
     }
 }
 
-/// An expression in two places is computed twice, so one that gives another value each time is
-/// refused.
-fn check_repeatable(alias: &Ident, expr: &Expr) -> Result<()> {
-    const VOLATILE: [&str; 5] = ["random", "rand", "uuid", "gen_random_uuid", "nextval"];
-    let flow = visit_expressions(expr, |expr| match expr {
-        Expr::Function(function)
-            if VOLATILE.contains(&function.name.to_string().to_lowercase().as_str()) =>
-        {
-            ControlFlow::Break(())
+impl Scope {
+    /// The column of a name that is an alias of something else, where columns come first. DataFusion
+    /// would take the alias.
+    fn column_of_alias(&self, ident: &Ident) -> Result<Option<Expr>> {
+        let is_meant = |alias: &&Named| same(ident, &alias.name);
+        let Some(alias) = self.aliases.iter().find(is_meant).filter(|_| self.columns_first) else {
+            return Ok(None);
+        };
+        let mut found = Vec::new();
+        for relation in &self.relations {
+            let Some(name) = find(&relation.columns, ident)? else { continue };
+            if !relation.hidden.contains(&name) {
+                found.push((&relation.name, name));
+            }
         }
-        _ => ControlFlow::Continue(()),
-    });
-    if flow.is_continue() {
-        return Ok(());
+        match found.as_slice() {
+            [(_, column)] if column_name(&alias.expr) == Some(column.as_str()) => Ok(None),
+            [(Some(table), column)] => Ok(Some(qualified(table, column))),
+            [_, _, ..] => {
+                let error = Error::query(format!("\"{}\" is ambiguous", ident.value));
+                Err(at(error.with_hint("write its table before it"), ident.span))
+            }
+            _ => Ok(None),
+        }
     }
-    let error = Error::query(format!(
-        "\"{}\" would be computed again, and gives another value each time",
-        alias.value
-    ));
-    Err(at(error.with_hint("name it in a subquery: FROM (SELECT random() AS r, …)"), alias.span))
 }
 
 /// Makes the names of struct fields exact.
@@ -225,6 +266,11 @@ impl VisitorMut for ExprVisitor<'_, '_> {
             return ControlFlow::Continue(());
         }
         sugar::remove(expr);
+        if let Expr::Function(Function { over: Some(window), .. }) = expr
+            && let Err(err) = self.resolver.window(window)
+        {
+            return ControlFlow::Break(err);
+        }
         match expr {
             // DataFusion would forget the condition.
             Expr::Function(function)
@@ -243,7 +289,8 @@ impl VisitorMut for ExprVisitor<'_, '_> {
                 });
                 let columns = Some(names.collect());
                 let relation = Relation { columns, ..Relation::default() };
-                let scope = Scope { relations: vec![relation], ..Scope::default() };
+                let relations = vec![relation];
+                let scope = Scope { relations, is_lambda: true, ..Scope::default() };
                 self.resolver.scopes.push(scope);
                 ControlFlow::Continue(())
             }

@@ -7,6 +7,7 @@ use datafusion::sql::sqlparser::ast::{
 use super::exact::{idents, keep_case};
 use super::lateral;
 use super::tables::{Column, Columns};
+use super::using::Sides;
 use super::{Relation, Resolver, Scope};
 use crate::error::Result;
 use crate::scan::TableCall;
@@ -25,18 +26,19 @@ impl Resolver<'_> {
     }
 
     pub(super) fn table_with_joins(&mut self, table: &mut TableWithJoins) -> Result<()> {
+        let start = self.scope().relations.len();
         self.relation(&mut table.relation)?;
         for join in &mut table.joins {
-            let left_count = self.scope().relations.len();
+            let middle = self.scope().relations.len();
             self.relation(&mut join.relation)?;
-            self.join(join, left_count)?;
+            self.join(join, Sides { start, middle, end: self.scope().relations.len() })?;
         }
         Self::fold_asof(table);
         Ok(())
     }
 
     pub(super) fn relation(&mut self, factor: &mut TableFactor) -> Result<()> {
-        lateral::unnest_call(factor);
+        lateral::unnest_call(factor)?;
         match factor {
             TableFactor::Table { name, alias, args, .. } => {
                 if let Some(args) = args {

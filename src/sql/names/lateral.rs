@@ -3,15 +3,21 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident,
-    ObjectName, TableAlias, TableAliasColumnDef, TableFactor, visit_expressions,
+    Expr, FunctionArg, FunctionArgExpr, Ident, ObjectName, TableAlias, TableAliasColumnDef,
+    TableFactor, visit_expressions,
 };
+
+use crate::error::{Error, Result};
+use crate::sql::dialect::call;
 
 /// Table functions that are functions for lists too, and the name of their column.
 const SERIES: [(&str, &str); 2] = [("generate_series", "value"), ("range", "value")];
 
 /// Makes UNNEST of `LATERAL unnest(list)`, and of a series whose bounds are columns.
-pub(super) fn unnest_call(factor: &mut TableFactor) {
+///
+/// # Errors
+/// `Query` for a sample of such a series.
+pub(super) fn unnest_call(factor: &mut TableFactor) -> Result<()> {
     let unnested = match factor {
         TableFactor::Function { name, args, alias, .. } if is_named(name, "unnest") => {
             values(args).map(|values| (values, alias.take()))
@@ -19,8 +25,19 @@ pub(super) fn unnest_call(factor: &mut TableFactor) {
         TableFactor::Function { name, args, alias, .. } => {
             series(name, args).map(|(list, of)| (vec![list], Some(named(alias.take(), of))))
         }
-        TableFactor::Table { name, args: Some(call), alias, .. } if has_column(&call.args) => {
-            series(name, &call.args).map(|(list, of)| (vec![list], Some(named(alias.take(), of))))
+        TableFactor::Table { name, args: Some(call), alias, sample, .. }
+            if has_column(&call.args) =>
+        {
+            let series = series(name, &call.args);
+            if series.is_some() && sample.is_some() {
+                return Err(Error::query(format!(
+                    "a sample of {name} for each row is not supported"
+                ))
+                .with_hint(
+                    "sample the query that it is in: FROM (SELECT …) AS s TABLESAMPLE 10%",
+                ));
+            }
+            series.map(|(list, of)| (vec![list], Some(named(alias.take(), of))))
         }
         _ => None,
     };
@@ -33,26 +50,13 @@ pub(super) fn unnest_call(factor: &mut TableFactor) {
             with_ordinality: false,
         };
     }
+    Ok(())
 }
 
 /// The list of a series, and the names of its table and its column.
 fn series(name: &ObjectName, args: &[FunctionArg]) -> Option<(Expr, (&'static str, &'static str))> {
     let of = SERIES.into_iter().find(|(function, _)| is_named(name, function))?;
-    let call = Function {
-        name: ObjectName::from(vec![Ident::new(of.0)]),
-        uses_odbc_syntax: false,
-        parameters: FunctionArguments::None,
-        args: FunctionArguments::List(FunctionArgumentList {
-            duplicate_treatment: None,
-            args: args.to_vec(),
-            clauses: Vec::new(),
-        }),
-        filter: None,
-        null_treatment: None,
-        over: None,
-        within_group: Vec::new(),
-    };
-    Some((Expr::Function(call), of))
+    Some((call(of.0, values(args)?), of))
 }
 
 /// The alias with the name of the table, and with that of the column, where they are not given.

@@ -2,17 +2,17 @@
 //!
 //! A part of the rows and ties become conditions on windows, which hold rows of any number.
 
-use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, CastKind, DataType, Distinct, ExactNumberInfo, Expr, Fetch, FunctionArg,
-    FunctionArgExpr, FunctionArguments, Ident, LimitClause, Offset, OrderBy, OrderByExpr,
-    OrderByKind, Query, Select, SelectItem, SetExpr, Statement as Sql, TableFactor, TopQuantity,
-    Value, WindowSpec, WindowType,
+    BinaryOperator, CastKind, DataType, Distinct, ExactNumberInfo, ExcludeSelectItem, Expr, Fetch,
+    FunctionArg, FunctionArgExpr, FunctionArguments, Ident, LimitClause, ObjectName, Offset,
+    OrderBy, OrderByExpr, OrderByKind, Query, Select, SelectItem, SetExpr, TopQuantity, Value,
+    WildcardAdditionalOptions, WindowSpec, WindowType,
 };
 
+use super::exact::same;
 use super::tables::Columns;
 use crate::error::{Error, Result};
-use crate::sql::dialect::{call, number};
+use crate::sql::dialect::{and, binary, call, derived, number, select};
 use crate::sql::tokens::LIMIT_PERCENT;
 
 /// A bound that is a condition on windows.
@@ -118,16 +118,64 @@ fn offset_of(clause: Option<LimitClause>) -> Option<Offset> {
 
 /// Makes a query the table of another one, which keeps its CTEs and its order.
 fn wrap(query: &mut Query) -> Result<()> {
-    let outer = crate::sql::parse("SELECT * FROM (SELECT 1) AS limited")?.remove(0);
-    let Statement::Statement(outer) = outer else { return Ok(()) };
-    let Sql::Query(mut outer) = *outer else { return Ok(()) };
-    if let SetExpr::Select(select) = outer.body.as_mut()
-        && let TableFactor::Derived { subquery, .. } = &mut select.from[0].relation
-    {
-        std::mem::swap(&mut subquery.body, &mut query.body);
+    let mut inner = select(Vec::new(), None)?;
+    std::mem::swap(&mut inner.body, &mut query.body);
+    let mut all = WildcardAdditionalOptions::default();
+    if let SetExpr::Select(select) = inner.body.as_mut() {
+        // The order says which row of each key there is.
+        if matches!(select.distinct, Some(Distinct::On(_))) {
+            inner.order_by.clone_from(&query.order_by);
+        }
+        let hidden = hidden_keys(select, query.order_by.as_mut());
+        all.opt_exclude = (!hidden.is_empty()).then_some(ExcludeSelectItem::Multiple(hidden));
     }
-    query.body = outer.body;
+    query.body = select(vec![SelectItem::Wildcard(all)], Some(derived(inner, "limited")))?.body;
     Ok(())
+}
+
+/// Makes columns of the keys of an ORDER BY that are not in the result of its SELECT, and gives their
+/// names: from outside nothing else is seen.
+fn hidden_keys(select: &mut Select, order_by: Option<&mut OrderBy>) -> Vec<ObjectName> {
+    let Some(OrderByKind::Expressions(keys)) = order_by.map(|order_by| &mut order_by.kind) else {
+        return Vec::new();
+    };
+    let is_distinct = matches!(select.distinct, Some(Distinct::Distinct));
+    let mut hidden = Vec::new();
+    for OrderByExpr { expr: key, .. } in keys {
+        if is_of_result(key, select) {
+            continue;
+        }
+        if is_distinct {
+            // All keys are in the result, if only by another name.
+            if let Expr::CompoundIdentifier(parts) = key
+                && let Some(column) = parts.pop()
+            {
+                *key = Expr::Identifier(column);
+            }
+            continue;
+        }
+        let alias = Ident::with_quote('"', format!("__order_{}", hidden.len() + 1));
+        let expr = std::mem::replace(key, Expr::Identifier(alias.clone()));
+        select.projection.push(SelectItem::ExprWithAlias { expr, alias: alias.clone() });
+        hidden.push(ObjectName::from(vec![alias]));
+    }
+    hidden
+}
+
+/// Whether a key is the number of a column, or its alias.
+fn is_of_result(key: &Expr, select: &Select) -> bool {
+    match key {
+        Expr::Value(_) => true,
+        Expr::Identifier(ident) => {
+            ident.value.starts_with('#')
+                || select.projection.iter().any(|item| match item {
+                    SelectItem::ExprWithAlias { alias: name, .. }
+                    | SelectItem::UnnamedExpr(Expr::Named { name, .. }) => same(ident, &name.value),
+                    _ => false,
+                })
+        }
+        _ => false,
+    }
 }
 
 impl Bound {
@@ -172,7 +220,7 @@ impl Bound {
         let mut condition = binary(place, BinaryOperator::LtEq, nested(last));
         if let Some(offset) = self.offset {
             let after = binary(number_of_row, BinaryOperator::Gt, nested(offset));
-            condition = binary(condition, BinaryOperator::And, after);
+            condition = and(Some(condition), after);
         }
         select.qualify = Some(condition);
         Ok(())
@@ -223,10 +271,6 @@ fn over(function: Expr, order_by: Vec<OrderByExpr>) -> Expr {
         }
         other => other,
     }
-}
-
-fn binary(left: Expr, op: BinaryOperator, right: Expr) -> Expr {
-    Expr::BinaryOp { left: Box::new(left), op, right: Box::new(right) }
 }
 
 fn nested(expr: Expr) -> Expr {

@@ -16,7 +16,8 @@
 //! - puts expressions in the place of aliases where SQL lets them be used (`expr`), and columns in
 //!   the place of `COLUMNS(…)` (`columns`);
 //! - makes `LIMIT 10%` and `WITH TIES` conditions on row numbers (`limit`), and the keys of
-//!   `FULL JOIN … USING` values of either side (`using`).
+//!   `FULL JOIN … USING` values of either side (`using`);
+//! - puts windows in the place of their names (`windows`).
 
 mod asof;
 mod calls;
@@ -30,18 +31,22 @@ mod query;
 mod sugar;
 mod tables;
 mod using;
+mod windows;
+
+use std::ops::Range;
 
 use datafusion::execution::context::SessionState;
 use datafusion::sql::parser::{CopyToSource, Statement};
 use datafusion::sql::sqlparser::ast::{
-    AssignmentTarget, Expr, FromTable, Ident, Insert, ObjectName, ObjectNamePart, Statement as Sql,
-    TableObject, Update,
+    AssignmentTarget, ColumnDef, CreateTable, Expr, FromTable, Ident, Insert, ObjectName,
+    ObjectNamePart, Statement as Sql, TableConstraint, TableObject, Update, WindowType,
 };
 
 use crate::error::{Error, Result};
 pub(crate) use calls::visit_queries;
-use exact::{at, find, idents, keep_case, last_ident, same, set_exact};
-pub(crate) use exact::{mentions, same as is_same};
+pub(crate) use exact::{at, mentions, same as is_same, unused};
+use exact::{find, find_in, idents, keep_case, last_ident, same, set_exact};
+pub(crate) use sugar::unchain;
 use tables::{Column, Columns, Tables};
 
 /// Makes every name of the statement exact.
@@ -73,9 +78,16 @@ struct Scope {
     /// Names of the output so far, and what they stand for.
     aliases: Vec<Named>,
     /// Keys of USING that are a value of either side.
-    merged: Vec<Named>,
+    merged: Vec<Merged>,
+    /// The windows of the WINDOW clause, each without the names of others.
+    windows: Vec<(Ident, WindowType)>,
     /// Whether an alias stands for its expression where we are, as DataFusion does not see to it.
     aliases_stand: bool,
+    /// Whether a column comes before an alias of its name where we are, as DataFusion does not see
+    /// to it.
+    columns_first: bool,
+    /// Whether the names are parameters of a function, which is inside of another scope.
+    is_lambda: bool,
 }
 
 /// A name and the expression it stands for.
@@ -83,6 +95,15 @@ struct Scope {
 struct Named {
     name: String,
     expr: Expr,
+}
+
+/// A key of USING and the value it has.
+#[derive(Debug, Clone)]
+struct Merged {
+    name: String,
+    expr: Expr,
+    /// The places of the relations that were joined by it.
+    of: Range<usize>,
 }
 
 struct Resolver<'a> {
@@ -151,6 +172,7 @@ impl Resolver<'_> {
                 create.temporary = false;
                 self.new_table(&mut create.name);
                 create.columns.iter_mut().for_each(|column| keep_case(&mut column.name));
+                exact_keys(create)?;
                 match &mut create.query {
                     Some(query) => self.query(query).map(drop),
                     None => Ok(()),
@@ -297,6 +319,27 @@ impl Resolver<'_> {
     fn scope_mut(&mut self) -> &mut Scope {
         self.scopes.last_mut().expect("names are looked up inside a SELECT")
     }
+}
+
+/// `PRIMARY KEY (a, b)` and `UNIQUE (a)`: their columns are those of the statement.
+fn exact_keys(create: &mut CreateTable) -> Result<()> {
+    let name = |column: &ColumnDef| Column { name: column.name.value.clone(), data_type: None };
+    let columns: Vec<Column> = create.columns.iter().map(name).collect();
+    for constraint in &mut create.constraints {
+        let keys = match constraint {
+            TableConstraint::PrimaryKey(key) => &mut key.columns,
+            TableConstraint::Unique(key) => &mut key.columns,
+            _ => continue,
+        };
+        for key in keys {
+            if let Expr::Identifier(ident) = &mut key.column.expr
+                && let Some(exact) = find_in(&columns, ident)?
+            {
+                set_exact(ident, &exact);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Whether the columns of an INSERT are to be those of its query, which `tokens` has marked.

@@ -1,18 +1,18 @@
 //! Queries: CTEs, set operations, SELECT and what it gives.
 
 use datafusion::sql::sqlparser::ast::{
-    Distinct, ExcludeSelectItem, Expr, GroupByExpr, Ident, NamedWindowExpr, OrderBy, OrderByExpr,
-    OrderByKind, Query, RenameSelectItem, Select, SelectItem, SelectItemQualifiedWildcardKind,
-    SetExpr, SetOperator, SetQuantifier, WildcardAdditionalOptions,
+    Distinct, ExcludeSelectItem, Expr, GroupByExpr, Ident, OrderBy, OrderByExpr, OrderByKind,
+    Query, RenameSelectItem, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr,
+    SetOperator, SetQuantifier, WildcardAdditionalOptions,
 };
 
-use super::exact::{keep_case, last_ident, same, set_exact};
+use super::exact::{find_in, keep_case, last_ident, same, set_exact, unused};
 use super::from::alias_columns;
 use super::limit;
 use super::tables::{Column, Columns};
-use super::{Named, Relation, Resolver, Scope};
+use super::{Merged, Named, Relation, Resolver, Scope};
 use crate::error::{Error, Result};
-use crate::sql::dialect::number;
+use crate::sql::dialect::{derived, number, select};
 
 impl Resolver<'_> {
     pub(super) fn query(&mut self, query: &mut Query) -> Result<Columns> {
@@ -73,12 +73,17 @@ impl Resolver<'_> {
                 }
                 let columns = self.set_expr(left)?;
                 let more = self.set_expr(right)?;
-                Ok(match set_quantifier {
+                let is_by_name = matches!(
+                    set_quantifier,
                     SetQuantifier::ByName
-                    | SetQuantifier::AllByName
-                    | SetQuantifier::DistinctByName => by_name(columns, more),
-                    _ => columns,
-                })
+                        | SetQuantifier::AllByName
+                        | SetQuantifier::DistinctByName
+                );
+                match (columns, more) {
+                    (columns, _) if !is_by_name => Ok(columns),
+                    (Some(columns), Some(more)) => by_name(columns, more, right).map(Some),
+                    _ => Ok(None),
+                }
             }
             SetExpr::Values(values) => {
                 let width = values.rows.first().map_or(0, |row| row.content.len());
@@ -111,6 +116,7 @@ impl Resolver<'_> {
         order_by: Option<&mut OrderBy>,
     ) -> Result<Columns> {
         self.from(&mut select.from)?;
+        self.windows(&mut select.named_window)?;
         self.scope_mut().aliases_stand = true;
         self.expand(&mut select.projection)?;
         let columns = self.projection(&mut select.projection)?;
@@ -129,14 +135,6 @@ impl Resolver<'_> {
         self.scope_mut().aliases_stand = false;
         self.exprs(&mut select.having)?;
         self.exprs(&mut select.qualify)?;
-        for window in &mut select.named_window {
-            if let NamedWindowExpr::WindowSpec(spec) = &mut window.1 {
-                self.exprs(&mut spec.partition_by)?;
-                for order in &mut spec.order_by {
-                    self.expr(&mut order.expr)?;
-                }
-            }
-        }
         if let Some(order_by) = order_by {
             self.order_by(order_by, &columns)?;
         }
@@ -181,7 +179,12 @@ impl Resolver<'_> {
                 Expr::Identifier(ident) if !self.is_merged(ident) || self.is_alias(ident) => {
                     self.ident(ident, true)?;
                 }
-                expr => self.expr(expr)?,
+                // Inside of an expression it is the other way round.
+                expr => {
+                    self.scope_mut().columns_first = true;
+                    self.expr(expr)?;
+                    self.scope_mut().columns_first = false;
+                }
             }
         }
         Ok(())
@@ -211,18 +214,28 @@ impl Resolver<'_> {
                         || (wildcards && is_column(expr))
                         || column_name(expr).is_some_and(|name| is_in(&named, name));
                     plain.push(expr.clone());
+                    let is_field = match expr {
+                        Expr::CompoundIdentifier(parts) => {
+                            let table = parts.iter().nth_back(1);
+                            table.and_then(|table| self.find_relation(table)).is_none()
+                        }
+                        _ => false,
+                    };
                     let name = match expr {
-                        // A column that is there twice needs a second name.
-                        expr if repeated && is_column(expr) => {
+                        // A column that is there twice needs a second name, a field its own.
+                        expr if is_field || (repeated && is_column(expr)) => {
                             let name = column_name(expr).unwrap_or_default().to_string();
                             let taken = output.iter().flatten().chain(&named).cloned().collect();
                             let name = unused_name(&Some(taken), name);
+                            if is_field {
+                                let named = Named { name: name.clone(), expr: expr.clone() };
+                                self.scope_mut().aliases.push(named);
+                            }
                             *item = aliased(expr, &name);
                             name
                         }
-                        Expr::Identifier(ident) => ident.value.clone(),
-                        Expr::CompoundIdentifier(parts) if parts.len() == 2 => {
-                            parts[1].value.clone()
+                        expr if is_column(expr) => {
+                            column_name(expr).unwrap_or_default().to_string()
                         }
                         // These make columns of their own names.
                         Expr::Function(function)
@@ -284,7 +297,7 @@ impl Resolver<'_> {
             }
             SelectItem::UnnamedExpr(Expr::Identifier(ident)) => {
                 let mut keys = self.scope().merged.iter().filter(|key| same(ident, &key.name));
-                let is_computed = |key: &&Named| !is_column(&key.expr);
+                let is_computed = |key: &&Merged| !is_column(&key.expr);
                 keys.find(is_computed).map(|key| key.name.clone())
             }
             _ => None,
@@ -357,15 +370,42 @@ fn append(output: &mut Columns, more: Columns) {
     }
 }
 
-/// The columns of a union by name: those of the first part, then what the second has more.
-fn by_name(columns: Columns, more: Columns) -> Columns {
-    let mut columns = columns?;
-    for column in more? {
-        if !columns.iter().any(|known| known.name == column.name) {
-            columns.push(column);
+/// The columns of a union by name: those of the first part, then what the second has more. Columns
+/// of the second part that are spelled in another way are renamed, as DataFusion compares exactly.
+fn by_name(
+    mut columns: Vec<Column>,
+    more: Vec<Column>,
+    second: &mut SetExpr,
+) -> Result<Vec<Column>> {
+    let known = columns.len();
+    let mut items = Vec::new();
+    let mut renames = false;
+    for column in more {
+        let first = &columns[..known];
+        let spelled = match is_in(first, &column.name) {
+            true => None,
+            false => find_in(first, &Ident::new(&column.name))?,
+        };
+        let expr = Expr::Identifier(Ident::with_quote('"', &column.name));
+        match spelled {
+            Some(name) => {
+                renames = true;
+                items.push(SelectItem::ExprWithAlias { expr, alias: Ident::with_quote('"', name) });
+            }
+            None => {
+                items.push(SelectItem::UnnamedExpr(expr));
+                if !is_in(&columns, &column.name) {
+                    columns.push(column);
+                }
+            }
         }
     }
-    Some(columns)
+    if renames {
+        let mut inner = select(Vec::new(), None)?;
+        std::mem::swap(inner.body.as_mut(), second);
+        *second = *select(items, Some(derived(inner, "renamed")))?.body;
+    }
+    Ok(columns)
 }
 
 fn is_number(text: &str) -> bool {
@@ -377,7 +417,7 @@ fn is_column(expr: &Expr) -> bool {
 }
 
 /// The name of an expression that is nothing but a column.
-fn column_name(expr: &Expr) -> Option<&str> {
+pub(super) fn column_name(expr: &Expr) -> Option<&str> {
     match expr {
         Expr::Identifier(ident) => Some(&ident.value),
         Expr::CompoundIdentifier(parts) => parts.last().map(|last| last.value.as_str()),
@@ -396,14 +436,9 @@ fn aliased(expr: &mut Expr, name: &str) -> SelectItem {
     SelectItem::ExprWithAlias { expr, alias }
 }
 
-/// `count(*)`, then `count(*)_1`, …: DataFusion wants the names of expressions to differ.
-pub(super) fn unused_name(output: &Columns, name: String) -> String {
-    let Some(columns) = output else { return name };
-    let mut unused = name.clone();
-    let mut number = 1;
-    while columns.iter().any(|column| column.name == unused) {
-        unused = format!("{name}_{number}");
-        number += 1;
+fn unused_name(output: &Columns, name: String) -> String {
+    match output {
+        Some(columns) => unused(name, |name| is_in(columns, name)),
+        None => name,
     }
-    unused
 }

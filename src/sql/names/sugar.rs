@@ -7,12 +7,25 @@ use datafusion::sql::sqlparser::ast::{
     OneOrManyWithParens, Subscript, UnaryOperator,
 };
 
-use crate::sql::dialect::{call, lambda_of, number, text};
+use crate::sql::dialect::{self, call, lambda_of, number, text};
 
 /// Rewrites one expression; what is inside of it is left for its own turn.
 pub(super) fn remove(expr: &mut Expr) {
-    let taken = std::mem::replace(expr, Expr::Tuple(Vec::new()));
-    *expr = rewritten(taken);
+    unchain(expr);
+    replace(expr, rewritten);
+}
+
+/// Makes `value.function(…)` the call it is; what is inside of it is left for its own turn.
+pub(crate) fn unchain(expr: &mut Expr) {
+    replace(expr, |expr| match expr {
+        Expr::CompoundFieldAccess { root, access_chain } => access(*root, access_chain),
+        Expr::Function(function) if function.name.0.len() > 1 => of_value(function),
+        other => other,
+    });
+}
+
+fn replace(expr: &mut Expr, by: impl FnOnce(Expr) -> Expr) {
+    *expr = by(std::mem::replace(expr, Expr::Tuple(Vec::new())));
 }
 
 fn rewritten(expr: Expr) -> Expr {
@@ -31,7 +44,6 @@ fn rewritten(expr: Expr) -> Expr {
         Expr::RLike { negated, expr, pattern, .. } => {
             not(negated, call("regexp_like", vec![*expr, *pattern]))
         }
-        Expr::CompoundFieldAccess { root, access_chain } => access(*root, access_chain),
         Expr::Function(function) => called(function),
         Expr::Interval(interval) => of_units(interval),
         Expr::Lambda(mut lambda) => {
@@ -52,12 +64,8 @@ fn binary(left: Expr, op: BinaryOperator, right: Expr) -> Expr {
         BinaryOperator::BitwiseXor => call("power", vec![left, right]),
         BinaryOperator::PGStartsWith => call("starts_with", vec![left, right]),
         // Integers are divided as such in any case.
-        BinaryOperator::DuckIntegerDivide => Expr::BinaryOp {
-            left: Box::new(left),
-            op: BinaryOperator::Divide,
-            right: Box::new(right),
-        },
-        op => Expr::BinaryOp { left: Box::new(left), op, right: Box::new(right) },
+        BinaryOperator::DuckIntegerDivide => dialect::binary(left, BinaryOperator::Divide, right),
+        op => dialect::binary(left, op, right),
     }
 }
 
@@ -83,11 +91,7 @@ fn of_units(interval: Interval) -> Expr {
 }
 
 fn plus(left: Expr, right: Expr) -> Expr {
-    Expr::BinaryOp {
-        left: Box::new(left),
-        op: BinaryOperator::StringConcat,
-        right: Box::new(right),
-    }
+    dialect::binary(left, BinaryOperator::StringConcat, right)
 }
 
 fn not(negated: bool, expr: Expr) -> Expr {
@@ -163,21 +167,20 @@ fn with_first_argument(mut function: Function, first: Expr) -> Expr {
     Expr::Function(function)
 }
 
+/// `column.function(…)`, of which the parser takes all for the name.
+fn of_value(mut function: Function) -> Expr {
+    let idents: Option<Vec<_>> =
+        function.name.0.iter().map(|part| part.as_ident().cloned()).collect();
+    let Some(mut idents) = idents else { return Expr::Function(function) };
+    function.name = ObjectName::from(idents.split_off(idents.len() - 1));
+    let value = match idents.len() {
+        1 => Expr::Identifier(idents.remove(0)),
+        _ => Expr::CompoundIdentifier(idents),
+    };
+    with_first_argument(function, value)
+}
+
 fn called(mut function: Function) -> Expr {
-    // `column.function(…)`
-    if function.name.0.len() > 1 {
-        let idents: Option<Vec<_>> =
-            function.name.0.iter().map(|part| part.as_ident().cloned()).collect();
-        if let Some(mut idents) = idents {
-            let name = idents.pop().expect("there are at least two");
-            function.name = ObjectName::from(vec![name]);
-            let value = match idents.len() {
-                1 => Expr::Identifier(idents.remove(0)),
-                _ => Expr::CompoundIdentifier(idents),
-            };
-            return with_first_argument(function, value);
-        }
-    }
     let [ObjectNamePart::Identifier(name)] = function.name.0.as_slice() else {
         return Expr::Function(function);
     };

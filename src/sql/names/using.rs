@@ -1,13 +1,17 @@
 //! Joins: their conditions, and which columns they leave in sight.
 
+use std::ops::Range;
+
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr, Ident, Join, JoinConstraint, JoinOperator,
 };
+use datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::exact::{at, last_ident, one_spelling, same, set_exact};
-use super::{Named, Relation, Resolver};
+use super::tables::Column;
+use super::{Merged, Relation, Resolver, Scope};
 use crate::error::{Error, Result};
-use crate::sql::dialect::call;
+use crate::sql::dialect::{and, binary, call};
 
 /// The rows of which side a join keeps, and which side's columns it gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,8 +24,30 @@ enum Kind {
     RightOnly,
 }
 
+/// The places of the relations of a join in their scope: one side, and from `middle` on the other.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sides {
+    pub(super) start: usize,
+    pub(super) middle: usize,
+    pub(super) end: usize,
+}
+
+impl Sides {
+    pub(super) fn left(self) -> Range<usize> {
+        self.start..self.middle
+    }
+
+    pub(super) fn right(self) -> Range<usize> {
+        self.middle..self.end
+    }
+
+    pub(super) fn both(self) -> Range<usize> {
+        self.start..self.end
+    }
+}
+
 impl Resolver<'_> {
-    pub(super) fn join(&mut self, join: &mut Join, left_count: usize) -> Result<()> {
+    pub(super) fn join(&mut self, join: &mut Join, sides: Sides) -> Result<()> {
         // DataFusion knows these by their longer names.
         let operator = std::mem::replace(
             &mut join.join_operator,
@@ -66,49 +92,44 @@ impl Resolver<'_> {
                 let mut keys = Vec::new();
                 for name in names {
                     let Some(ident) = last_ident(name) else { continue };
-                    self.using(ident, left_count)?;
+                    self.using(ident, sides)?;
                     keys.push(ident.clone());
                 }
                 if !is_asof {
-                    self.keys(constraint, keys, kind, left_count)?;
+                    self.keys(constraint, keys, kind, sides)?;
                 }
             }
             JoinConstraint::Natural if is_asof => {}
-            JoinConstraint::Natural => match self.common(left_count) {
-                Some(keys) => self.keys(constraint, keys, kind, left_count)?,
+            JoinConstraint::Natural => match self.common(sides)? {
+                Some(keys) => self.keys(constraint, keys, kind, sides)?,
                 None if kind == Kind::Left || kind == Kind::LeftOnly => {}
                 None => return Err(unknown_columns("NATURAL")),
             },
             JoinConstraint::None => {}
         }
         if is_asof {
-            self.asof(join, left_count)?;
+            self.asof(join, sides)?;
         }
-        let relations = &mut self.scope_mut().relations;
+        let scope = self.scope_mut();
         match kind {
-            Kind::LeftOnly => relations.truncate(left_count),
-            Kind::RightOnly => drop(relations.drain(..left_count)),
+            Kind::LeftOnly => scope.leave_out(sides.right()),
+            Kind::RightOnly => scope.leave_out(sides.left()),
             _ => {}
         }
         Ok(())
     }
 
     /// `USING (id)`: both sides must spell the column the same.
-    fn using(&mut self, ident: &mut Ident, left_count: usize) -> Result<()> {
+    fn using(&mut self, ident: &mut Ident, sides: Sides) -> Result<()> {
         let relations = &self.scope().relations;
-        let side = |relations: &[Relation]| {
-            let columns = relations.iter().filter_map(|r| r.columns.as_ref()).flatten();
+        let side = |side: Range<usize>| {
+            let columns = relations[side].iter().filter_map(|r| r.columns.as_ref()).flatten();
             one_spelling(ident, columns.map(|c| c.name.clone()).filter(|name| same(ident, name)))
         };
-        let (left, right) = (side(&relations[..left_count])?, side(&relations[left_count..])?);
+        let (left, right) = (side(sides.left())?, side(sides.right())?);
         match (left, right) {
             (Some(left), Some(right)) if left != right => {
-                let error = Error::query(format!(
-                    "USING ({}) matches \"{left}\" on one side and \"{right}\" on the other",
-                    ident.value
-                ))
-                .with_hint(format!("write ON with both names: ON a.\"{left}\" = b.\"{right}\""));
-                Err(at(error, ident.span))
+                Err(two_spellings(&format!("USING ({})", ident.value), &left, &right, ident.span))
             }
             (Some(exact), _) | (_, Some(exact)) => {
                 set_exact(ident, &exact);
@@ -119,22 +140,36 @@ impl Resolver<'_> {
     }
 
     /// The columns that both sides have, in the order of the left one.
-    fn common(&self, left_count: usize) -> Option<Vec<Ident>> {
+    fn common(&self, sides: Sides) -> Result<Option<Vec<Ident>>> {
         let relations = &self.scope().relations;
-        let mut right = Vec::new();
-        for relation in &relations[left_count..] {
-            right.extend(relation.columns.as_ref()?.iter().map(|column| &column.name));
-        }
+        let columns = |side: Range<usize>| {
+            let columns: Option<Vec<&Vec<Column>>> =
+                relations[side].iter().map(|relation| relation.columns.as_ref()).collect();
+            columns.map(|columns| columns.into_iter().flatten().map(|column| &column.name))
+        };
+        let (Some(left), Some(right)) = (columns(sides.left()), columns(sides.right())) else {
+            return Ok(None);
+        };
+        let right: Vec<&String> = right.collect();
         let mut keys: Vec<Ident> = Vec::new();
-        for relation in &relations[..left_count] {
-            for column in relation.columns.as_ref()? {
-                let known = keys.iter().any(|key| key.value == column.name);
-                if right.contains(&&column.name) && !known {
-                    keys.push(Ident::with_quote('"', &column.name));
-                }
+        for name in left {
+            if keys.iter().any(|key| key.value == *name) {
+                continue;
+            }
+            if right.contains(&name) {
+                keys.push(Ident::with_quote('"', name));
+                continue;
+            }
+            let any_case = Ident::new(name);
+            if let Some(other) = right.iter().find(|other| same(&any_case, other)) {
+                return Err(two_spellings("NATURAL", name, other, Span::empty()));
             }
         }
-        Some(keys)
+        if keys.is_empty() {
+            return Err(Error::query("a NATURAL join of sides that have no column in common")
+                .with_hint("write ON with a condition, or CROSS JOIN for every pair of rows"));
+        }
+        Ok(Some(keys))
     }
 
     /// Keys of USING and NATURAL: `*` gives them once. Where DataFusion would give the key of the
@@ -145,73 +180,100 @@ impl Resolver<'_> {
         constraint: &mut JoinConstraint,
         keys: Vec<Ident>,
         kind: Kind,
-        left_count: usize,
+        sides: Sides,
     ) -> Result<()> {
         let merged = &self.scope().merged;
-        let has_merged = keys.iter().any(|key| merged.iter().any(|m| m.name == key.value));
-        let rewrite = matches!(kind, Kind::Right | Kind::Full) || has_merged;
-        if rewrite && !keys.is_empty() {
+        let is_merged = |key: &Ident| merged.iter().any(|m| m.is(&key.value, &sides.both()));
+        if matches!(kind, Kind::Right | Kind::Full) || keys.iter().any(is_merged) {
             let mut condition: Option<Expr> = None;
             for key in &keys {
-                let left = self.left_key(key, left_count)?;
-                let right = self.key_of(key, left_count..self.scope().relations.len())?;
-                let equal = binary(left.clone(), BinaryOperator::Eq, right.clone());
-                condition = Some(match condition {
-                    None => equal,
-                    Some(others) => binary(others, BinaryOperator::And, equal),
-                });
+                let left = self.key_of(key, sides.left())?;
+                let right = self.key_of(key, sides.right())?;
+                condition =
+                    Some(and(condition, binary(left.clone(), BinaryOperator::Eq, right.clone())));
                 let expr = match kind {
                     Kind::Full => call("coalesce", vec![left, right]),
                     Kind::Right => right,
-                    _ => left,
+                    Kind::Left => left,
+                    Kind::LeftOnly | Kind::RightOnly => continue,
                 };
-                let merged = &mut self.scope_mut().merged;
-                merged.retain(|merged| merged.name != key.value);
-                merged.push(Named { name: key.value.clone(), expr });
+                self.scope_mut().merge(&key.value, expr, sides.both());
             }
             *constraint = condition.map_or(JoinConstraint::None, JoinConstraint::On);
         }
-        for relation in &mut self.scope_mut().relations[left_count..] {
-            relation.hidden.extend(keys.iter().map(|key| key.value.clone()));
+        // A side that is alone gives all of its columns.
+        if !matches!(kind, Kind::LeftOnly | Kind::RightOnly) {
+            for relation in &mut self.scope_mut().relations[sides.right()] {
+                relation.hidden.extend(keys.iter().map(|key| key.value.clone()));
+            }
         }
         Ok(())
     }
 
-    fn left_key(&self, key: &Ident, left_count: usize) -> Result<Expr> {
-        match self.scope().merged.iter().find(|merged| merged.name == key.value) {
-            Some(merged) => Ok(merged.expr.clone()),
-            None => self.key_of(key, 0..left_count),
-        }
-    }
-
-    /// The column of this name on one side.
-    fn key_of(&self, key: &Ident, side: std::ops::Range<usize>) -> Result<Expr> {
-        let relations = &self.scope().relations[side];
-        let has = |relation: &&Relation| {
+    /// The key of this name on one side: a column, or what a join has made of several.
+    fn key_of(&self, key: &Ident, side: Range<usize>) -> Result<Expr> {
+        let scope = self.scope();
+        let merged: Vec<&Merged> =
+            scope.merged.iter().filter(|merged| merged.is(&key.value, &side)).collect();
+        let relations = &scope.relations[side.clone()];
+        let has = |(place, relation): &(usize, &Relation)| {
             let columns = relation.columns.iter().flatten();
-            !relation.hidden.contains(&key.value)
+            !merged.iter().any(|merged| merged.of.contains(place))
+                && !relation.hidden.contains(&key.value)
                 && columns.into_iter().any(|column| column.name == key.value)
         };
-        let mut found = relations.iter().filter(has);
-        let (first, second) = (found.next(), found.next());
-        let Some(relation) = first else {
-            if relations.iter().any(|relation| relation.columns.is_none()) {
-                return Err(unknown_columns("USING"));
+        let plain: Vec<_> = side.zip(relations).filter(has).collect();
+        match (merged.as_slice(), plain.as_slice()) {
+            ([merged], []) => Ok(merged.expr.clone()),
+            ([], [(_, relation)]) => match &relation.name {
+                Some(name) => Ok(qualified(name, &key.value)),
+                None => Err(Error::query("USING in RIGHT and FULL joins needs tables with names")
+                    .with_hint("give the subquery an alias: (SELECT …) AS s")),
+            },
+            ([], []) if relations.iter().any(|relation| relation.columns.is_none()) => {
+                Err(unknown_columns("USING"))
             }
-            let error = Error::query(format!("USING: no column \"{}\" on one side", key.value));
-            return Err(at(error, key.span));
-        };
-        if second.is_some() {
-            let error = Error::query(format!("\"{}\" is ambiguous in USING", key.value))
-                .with_hint("write ON with the tables of both columns");
-            return Err(at(error, key.span));
+            ([], []) => {
+                let error = Error::query(format!("USING: no column \"{}\" on one side", key.value));
+                Err(at(error, key.span))
+            }
+            _ => {
+                let error = Error::query(format!("\"{}\" is ambiguous in USING", key.value))
+                    .with_hint("write ON with the tables of both columns");
+                Err(at(error, key.span))
+            }
         }
-        let Some(name) = &relation.name else {
-            return Err(Error::query("USING in RIGHT and FULL joins needs tables with names")
-                .with_hint("give the subquery an alias: (SELECT …) AS s"));
-        };
-        Ok(qualified(name, &key.value))
     }
+}
+
+impl Scope {
+    /// Remembers what the key of a join of these relations is.
+    pub(super) fn merge(&mut self, name: &str, expr: Expr, of: Range<usize>) {
+        self.merged.retain(|merged| !merged.is(name, &of));
+        self.merged.push(Merged { name: name.to_string(), expr, of });
+    }
+
+    /// Forgets relations that a join gives no columns of.
+    fn leave_out(&mut self, places: Range<usize>) {
+        self.relations.drain(places.clone());
+        self.merged.retain(|merged| !is_within(&merged.of, &places));
+        for merged in &mut self.merged {
+            if merged.of.start >= places.end {
+                merged.of = merged.of.start - places.len()..merged.of.end - places.len();
+            }
+        }
+    }
+}
+
+impl Merged {
+    /// Whether it is the key of this name of a join within these relations.
+    fn is(&self, name: &str, relations: &Range<usize>) -> bool {
+        self.name == name && is_within(&self.of, relations)
+    }
+}
+
+fn is_within(inner: &Range<usize>, outer: &Range<usize>) -> bool {
+    outer.start <= inner.start && inner.end <= outer.end
 }
 
 pub(super) fn qualified(table: &str, column: &str) -> Expr {
@@ -219,8 +281,10 @@ pub(super) fn qualified(table: &str, column: &str) -> Expr {
     Expr::CompoundIdentifier(vec![ident(table), ident(column)])
 }
 
-fn binary(left: Expr, op: BinaryOperator, right: Expr) -> Expr {
-    Expr::BinaryOp { left: Box::new(left), op, right: Box::new(right) }
+fn two_spellings(what: &str, left: &str, right: &str, span: Span) -> Error {
+    let error =
+        Error::query(format!("{what} matches \"{left}\" on one side and \"{right}\" on the other"));
+    at(error.with_hint(format!("write ON with both names: ON a.\"{left}\" = b.\"{right}\"")), span)
 }
 
 fn unknown_columns(what: &str) -> Error {

@@ -4,14 +4,13 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr, ExprWithAlias, Function, GroupByExpr, Ident, PivotValueSource, Query,
-    SelectItem, SetExpr, TableFactor, TableWithJoins, UnaryOperator, Value, visit_expressions_mut,
+    SelectItem, SetExpr, TableFactor, UnaryOperator, Value, visit_expressions_mut,
 };
-use datafusion::sql::sqlparser::dialect::GenericDialect;
-use datafusion::sql::sqlparser::parser::Parser;
 
 use super::pivot_values::{inside, text_of_typed};
 use crate::error::{Error, Result};
 use crate::relations::pivot::{MOST_COLUMNS, column_name, too_many};
+use crate::sql::dialect::{and, binary, select};
 use crate::sql::names::mentions;
 
 /// What is pivoted, and the values it has columns for.
@@ -65,25 +64,10 @@ pub(crate) fn as_query(
         return Err(Error::query("a pivot without columns: there are no values")
             .with_hint("name the values that are wanted: PIVOT … ON column IN (…)"));
     }
-    select(items, *table, groups)
-}
-
-/// `SELECT items FROM table GROUP BY groups`
-pub(super) fn select(
-    items: Vec<SelectItem>,
-    table: TableFactor,
-    groups: Vec<Expr>,
-) -> Result<Query> {
-    let parsed = Parser::new(&GenericDialect {}).try_with_sql("SELECT 1 FROM t");
-    let mut query = *parsed
-        .and_then(|mut parser| parser.parse_query())
-        .map_err(|err| Error::internal(format!("a query was not understood: {err}")))?;
-    let SetExpr::Select(select) = query.body.as_mut() else {
-        return Err(Error::internal("a SELECT became another query"));
-    };
-    select.projection = items;
-    select.from = vec![TableWithJoins { relation: table, joins: Vec::new() }];
-    select.group_by = GroupByExpr::Expressions(groups, Vec::new());
+    let mut query = select(items, Some(*table))?;
+    if let SetExpr::Select(select) = query.body.as_mut() {
+        select.group_by = GroupByExpr::Expressions(groups, Vec::new());
+    }
     Ok(query)
 }
 
@@ -166,30 +150,17 @@ fn combination(axes: &[Axis], mut number: usize) -> (Option<Expr>, Vec<String>) 
     for (axis, (values, name)) in chosen {
         names.push(name.clone());
         for (column, value) in axis.columns.iter().zip(values) {
-            condition = Some(both(condition, equals(column, value)));
+            condition = Some(and(condition, equals(column, value)));
         }
     }
     (condition, names)
 }
 
 fn equals(column: &Expr, value: &Expr) -> Expr {
-    let column = Box::new(Expr::Nested(Box::new(column.clone())));
+    let column = Expr::Nested(Box::new(column.clone()));
     match value {
-        Expr::Value(found) if found.value == Value::Null => Expr::IsNull(column),
-        value => {
-            Expr::BinaryOp { left: column, op: BinaryOperator::Eq, right: Box::new(value.clone()) }
-        }
-    }
-}
-
-pub(super) fn both(before: Option<Expr>, condition: Expr) -> Expr {
-    match before {
-        None => condition,
-        Some(before) => Expr::BinaryOp {
-            left: Box::new(before),
-            op: BinaryOperator::And,
-            right: Box::new(condition),
-        },
+        Expr::Value(found) if found.value == Value::Null => Expr::IsNull(Box::new(column)),
+        value => binary(column, BinaryOperator::Eq, value.clone()),
     }
 }
 
@@ -212,7 +183,7 @@ fn filtered(
             count += 1;
             if let Some(condition) = condition {
                 let filter = function.filter.take().map(Expr::Nested);
-                function.filter = Some(Box::new(both(filter, condition.clone())));
+                function.filter = Some(Box::new(and(filter, condition.clone())));
             }
         }
         ControlFlow::Continue(())

@@ -14,6 +14,7 @@ use datafusion::sql::sqlparser::tokenizer::{Span, Token, TokenWithSpan};
 
 use super::sample::{self, SAMPLED};
 use crate::error::{Error, Position, Result};
+use crate::sql::tokens::begins_clause;
 
 /// Rewrites all clauses of ours in a script.
 ///
@@ -139,7 +140,7 @@ impl Script {
                     continue;
                 }
                 Token::RParen | Token::SemiColon | Token::EOF => return index,
-                _ if self.is(index, words) => return index,
+                _ if self.is(index, words) && begins_clause(&self.tokens, index) => return index,
                 _ => index += 1,
             }
         }
@@ -247,10 +248,9 @@ impl Script {
                 Token::LParen if depth == 0 => return None,
                 Token::LParen => depth -= 1,
                 Token::SemiColon => return None,
-                // Not that of IS DISTINCT FROM.
                 _ if depth == 0
                     && self.is(before, &["FROM"])
-                    && !self.is(before.wrapping_sub(1), &["DISTINCT"]) =>
+                    && begins_clause(&self.tokens, before) =>
                 {
                     return Some(before);
                 }
@@ -262,11 +262,43 @@ impl Script {
 
     /// Whether a query may begin here.
     fn begins_query(&self, index: usize) -> bool {
-        const BEFORE: [&str; 8] =
-            ["AS", "EXPLAIN", "ANALYZE", "VERBOSE", "UNION", "ALL", "EXCEPT", "INTERSECT"];
+        const BEFORE: [&str; 10] = [
+            "AS",
+            "EXPLAIN",
+            "ANALYZE",
+            "VERBOSE",
+            "UNION",
+            "ALL",
+            "EXCEPT",
+            "INTERSECT",
+            "SUMMARIZE",
+            "DESCRIBE",
+        ];
+        let is_after = |words: [&str; 2]| {
+            index >= 2 && self.is(index - 2, &words[..1]) && self.is(index - 1, &words[1..])
+        };
         index == 0
             || matches!(self.token(index - 1), Token::SemiColon | Token::LParen | Token::RParen)
             || self.is(index - 1, &BEFORE)
+            || is_after(["AS", "TABLE"])
+            || is_after(["BY", "NAME"])
+            || is_after(["BY", "POSITION"])
+            || self.is_after_insert(index)
+    }
+
+    /// Whether `INSERT INTO name` is before a place.
+    fn is_after_insert(&self, index: usize) -> bool {
+        let mut start = index;
+        while start >= 2
+            && matches!(self.token(start - 1), Token::Word(_))
+            && *self.token(start - 2) == Token::Period
+        {
+            start -= 2;
+        }
+        start >= 3
+            && matches!(self.token(start - 1), Token::Word(_))
+            && self.is(start - 2, &["INTO"])
+            && self.is(start - 3, &["INSERT"])
     }
 
     /// Where ON is, if a clause is of the form `PIVOT t ON …`.

@@ -6,9 +6,10 @@ use datafusion::sql::sqlparser::ast::{
     TableFactor, Value,
 };
 
-use super::pivot::{both, listed, select};
+use super::pivot::listed;
 use crate::error::{Error, Result};
-use crate::sql::names::{is_same, mentions};
+use crate::sql::dialect::{and, call, select};
+use crate::sql::names::{is_same, mentions, unused};
 
 /// The query that an unpivot stands for, of a table with these columns, if they are known.
 ///
@@ -37,18 +38,13 @@ pub(crate) fn as_query(unpivot: TableFactor, columns: Option<&[String]>) -> Resu
         .collect();
 
     let mut taken: Vec<String> = kept.iter().map(|name| (*name).clone()).collect();
-    let mut unused = |name: &str| {
-        let mut unused = name.to_string();
-        let mut number = 1;
-        while taken.contains(&unused) {
-            unused = format!("{name}_{number}");
-            number += 1;
-        }
-        taken.push(unused.clone());
-        Ident::with_quote('"', unused)
+    let mut own = |name: String| {
+        let name = unused(name, |name| taken.iter().any(|taken| taken == name));
+        taken.push(name.clone());
+        Ident::with_quote('"', name)
     };
-    let name = unused(&name.value);
-    let value_names: Vec<Ident> = value_names.iter().map(|name| unused(name)).collect();
+    let name = own(name.value);
+    let value_names: Vec<Ident> = value_names.into_iter().map(own).collect();
 
     let ident = |name: &String| Expr::Identifier(Ident::with_quote('"', name));
     let mut items: Vec<SelectItem> =
@@ -67,17 +63,17 @@ pub(crate) fn as_query(unpivot: TableFactor, columns: Option<&[String]>) -> Resu
 
     let unnested = TableFactor::Derived {
         lateral: false,
-        subquery: Box::new(select(items, *table, Vec::new())?),
+        subquery: Box::new(select(items, Some(*table))?),
         alias: None,
         sample: None,
     };
-    let mut query = select(outer, unnested, Vec::new())?;
+    let mut query = select(outer, Some(unnested))?;
     if !matches!(null_inclusion, Some(NullInclusion::IncludeNulls))
         && let SetExpr::Select(select) = query.body.as_mut()
     {
         select.selection = value_names.into_iter().fold(None, |condition, name| {
             let is_there = Expr::IsNotNull(Box::new(Expr::Identifier(name)));
-            Some(both(condition, is_there))
+            Some(and(condition, is_there))
         });
     }
     Ok(query)
@@ -168,23 +164,4 @@ fn all_columns(function: &Function, columns: &[String]) -> Result<Vec<String>> {
 fn unnested(values: Vec<Expr>, alias: Ident) -> SelectItem {
     let expr = call("unnest", vec![call("make_array", values)]);
     SelectItem::ExprWithAlias { expr, alias }
-}
-
-fn call(name: &str, args: Vec<Expr>) -> Expr {
-    use datafusion::sql::sqlparser::ast::{FunctionArgumentList, ObjectName};
-    let args = args.into_iter().map(|arg| FunctionArg::Unnamed(FunctionArgExpr::Expr(arg)));
-    Expr::Function(Function {
-        name: ObjectName::from(vec![Ident::new(name)]),
-        uses_odbc_syntax: false,
-        parameters: FunctionArguments::None,
-        args: FunctionArguments::List(FunctionArgumentList {
-            duplicate_treatment: None,
-            args: args.collect(),
-            clauses: Vec::new(),
-        }),
-        filter: None,
-        null_treatment: None,
-        over: None,
-        within_group: Vec::new(),
-    })
 }
