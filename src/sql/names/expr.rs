@@ -3,10 +3,10 @@
 use std::ops::ControlFlow;
 
 use arrow::datatypes::DataType;
-use datafusion::sql::sqlparser::ast::{
-    Expr, Function, Ident, Query, VisitMut, VisitorMut, visit_expressions,
-};
+use datafusion::execution::context::SessionState;
+use datafusion::sql::sqlparser::ast::{Expr, Function, Ident, Query, VisitMut, VisitorMut};
 
+use super::cte::is_random;
 use super::exact::{at, find_in, one_spelling, same, set_exact};
 use super::sugar;
 use super::tables::{Column, columns_of};
@@ -86,7 +86,7 @@ impl Resolver<'_> {
             }
             if let Some(alias) = find(&scope.aliases) {
                 if scope.aliases_stand {
-                    check_repeatable(ident, &alias.expr)?;
+                    check_repeatable(self.state, ident, &alias.expr)?;
                     *expr = Expr::Nested(Box::new(alias.expr));
                     return Ok(());
                 }
@@ -152,17 +152,8 @@ impl Resolver<'_> {
 
 /// An expression in two places is computed twice, so one that gives another value each time is
 /// refused.
-fn check_repeatable(alias: &Ident, expr: &Expr) -> Result<()> {
-    const VOLATILE: [&str; 5] = ["random", "rand", "uuid", "gen_random_uuid", "nextval"];
-    let flow = visit_expressions(expr, |expr| match expr {
-        Expr::Function(function)
-            if VOLATILE.contains(&function.name.to_string().to_lowercase().as_str()) =>
-        {
-            ControlFlow::Break(())
-        }
-        _ => ControlFlow::Continue(()),
-    });
-    if flow.is_continue() {
+fn check_repeatable(state: &SessionState, alias: &Ident, expr: &Expr) -> Result<()> {
+    if !is_random(state, expr) {
         return Ok(());
     }
     let error = Error::query(format!(

@@ -2,14 +2,13 @@
 //!
 //! A part of the rows and ties become conditions on windows, which hold rows of any number.
 
-use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CastKind, DataType, Distinct, ExactNumberInfo, Expr, Fetch, FunctionArg,
     FunctionArgExpr, FunctionArguments, Ident, LimitClause, Offset, OrderBy, OrderByExpr,
-    OrderByKind, Query, Select, SelectItem, SetExpr, Statement as Sql, TableFactor, TopQuantity,
-    Value, WindowSpec, WindowType,
+    OrderByKind, Query, Select, SelectItem, SetExpr, TopQuantity, Value, WindowSpec, WindowType,
 };
 
+use super::cte::query_of_table;
 use super::tables::Columns;
 use crate::error::{Error, Result};
 use crate::sql::dialect::{call, number};
@@ -118,14 +117,8 @@ fn offset_of(clause: Option<LimitClause>) -> Option<Offset> {
 
 /// Makes a query the table of another one, which keeps its CTEs and its order.
 fn wrap(query: &mut Query) -> Result<()> {
-    let outer = crate::sql::parse("SELECT * FROM (SELECT 1) AS limited")?.remove(0);
-    let Statement::Statement(outer) = outer else { return Ok(()) };
-    let Sql::Query(mut outer) = *outer else { return Ok(()) };
-    if let SetExpr::Select(select) = outer.body.as_mut()
-        && let TableFactor::Derived { subquery, .. } = &mut select.from[0].relation
-    {
-        std::mem::swap(&mut subquery.body, &mut query.body);
-    }
+    let outer =
+        query_of_table("limited", |inner| std::mem::swap(&mut inner.body, &mut query.body))?;
     query.body = outer.body;
     Ok(())
 }

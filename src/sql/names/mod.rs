@@ -15,12 +15,14 @@
 //! - says operators and calls that DataFusion does not know by those it does (`sugar`);
 //! - puts expressions in the place of aliases where SQL lets them be used (`expr`), and columns in
 //!   the place of `COLUMNS(…)` (`columns`);
+//! - names CTEs whose references would not see the same rows (`cte`);
 //! - makes `LIMIT 10%` and `WITH TIES` conditions on row numbers (`limit`), and the keys of
 //!   `FULL JOIN … USING` values of either side (`using`).
 
 mod asof;
 mod calls;
 mod columns;
+mod cte;
 mod exact;
 mod expr;
 mod from;
