@@ -4,15 +4,18 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
-use datafusion::common::{Column, DFSchema, JoinConstraint, NullEquality};
+use datafusion::common::{
+    Column, DFSchema, JoinConstraint, NullEquality, TableReference, not_impl_err,
+};
 use datafusion::error::Result;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{
-    Distinct, Expr, ExprSchemable, Join, JoinType, LogicalPlan, Projection,
+    Distinct, Expr, ExprSchemable, Join, JoinType, LogicalPlan, Projection, lit,
 };
 
 use super::refs::{free, has};
-use crate::keys::apart;
+use crate::rewrite::{gives_same_rows, reads_work_table};
+use crate::share::run_once;
 
 /// What the names of all columns begin with that exist only between an operator and its subqueries.
 const OURS: &str = "__outer_";
@@ -41,6 +44,71 @@ impl Names {
         self.0.set(self.0.get() + 1);
         format!("{OURS}{}", self.0.get())
     }
+
+    /// Goes on after all names that others have given.
+    pub(super) fn skip(&self, others: &Names) {
+        self.0.set(self.0.get().max(others.0.get()));
+    }
+}
+
+/// The plan, of which two copies give the same rows.
+pub(super) fn same_each_time(plan: LogicalPlan) -> Result<LogicalPlan> {
+    // What is run once would be that of the first round in a recursion.
+    let is_same = gives_same_rows(&plan)? || reads_work_table(&plan)?;
+    Ok(if is_same { plan } else { run_once(plan) })
+}
+
+/// Columns that expressions read, with names of ours.
+pub(super) struct Read<'a> {
+    names: &'a Names,
+    table: Option<TableReference>,
+    /// Columns as they are, and as they are called.
+    pub(super) columns: Vec<(Column, Column)>,
+}
+
+impl<'a> Read<'a> {
+    /// Columns whose new names belong to a table, or to none.
+    pub(super) fn new(names: &'a Names, table: Option<TableReference>) -> Self {
+        Read { names, table, columns: Vec::new() }
+    }
+
+    /// The expression by the new names.
+    pub(super) fn renamed(&mut self, expr: Expr) -> Result<Expr> {
+        let renamed = expr.transform(|expr| match expr {
+            Expr::Column(column) => Ok(Transformed::yes(Expr::Column(self.name_of(column)))),
+            expr => Ok(Transformed::no(expr)),
+        });
+        renamed.data()
+    }
+
+    fn name_of(&mut self, column: Column) -> Column {
+        if let Some((_, name)) = self.columns.iter().find(|(known, _)| *known == column) {
+            return name.clone();
+        }
+        let name = self.new_name();
+        self.columns.push((column, name.clone()));
+        name
+    }
+
+    fn new_name(&self) -> Column {
+        Column::new(self.table.clone(), self.names.fresh())
+    }
+
+    /// The rows with these columns; with one that says nothing, if there are none.
+    pub(super) fn of(self, rows: LogicalPlan) -> Result<LogicalPlan> {
+        let columns = self.columns.iter().cloned();
+        let mut exprs: Vec<Expr> =
+            columns.map(|(column, name)| aliased(Expr::Column(column), name)).collect();
+        if exprs.is_empty() {
+            exprs.push(aliased(lit(true), self.new_name()));
+        }
+        projected(rows, exprs)
+    }
+}
+
+/// The expression as a column.
+fn aliased(expr: Expr, name: Column) -> Expr {
+    expr.alias_qualified(name.relation, name.name)
 }
 
 /// Rows of outer values. A subquery is computed for all of them at once: its operators are given
@@ -54,13 +122,22 @@ pub(super) struct Domain<'a> {
 
 impl<'a> Domain<'a> {
     /// Each combination of the values that these columns of a plan have, once.
+    ///
+    /// # Errors
+    /// `NotImplemented` within a recursion, whose rows can be read in one place only.
     pub(super) fn distinct(
         outer: &LogicalPlan,
         columns: Vec<Column>,
         names: &'a Names,
     ) -> Result<Self> {
+        if !columns.is_empty() && reads_work_table(outer)? {
+            return not_impl_err!(
+                "a subquery about each row of a recursive CTE inside of the CTE itself; \
+                 write what it looks up as a join"
+            );
+        }
         let mut domain = Domain::every_row(outer, columns, names)?;
-        domain.rows = apart(LogicalPlan::Distinct(Distinct::All(Arc::new(domain.rows))))?;
+        domain.rows = LogicalPlan::Distinct(Distinct::All(Arc::new(domain.rows)));
         Ok(domain)
     }
 
@@ -188,7 +265,7 @@ impl Condition {
         left: LogicalPlan,
         right: LogicalPlan,
         join_type: JoinType,
-    ) -> Result<LogicalPlan> {
+    ) -> Result<Join> {
         let Condition { same, equal, mut nulls, filter } = self;
         let mut filters: Vec<Expr> = filter.into_iter().collect();
         let strict = nulls == NullEquality::NullEqualsNothing;
@@ -197,7 +274,7 @@ impl Condition {
             filters.extend(equal.iter().map(|(left, _)| left.clone().is_not_null()));
         }
         let on = same.into_iter().chain(equal).collect();
-        let join = Join::try_new(
+        Join::try_new(
             Arc::new(left),
             Arc::new(right),
             on,
@@ -206,8 +283,7 @@ impl Condition {
             JoinConstraint::On,
             nulls,
             false,
-        )?;
-        Ok(LogicalPlan::Join(join))
+        )
     }
 }
 

@@ -33,7 +33,7 @@ use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
 use datafusion::logical_expr::{BinaryExpr, Expr, Filter, Join, JoinType, LogicalPlan, Operator};
 use datafusion::optimizer::AnalyzerRule;
 
-use domain::restored;
+use domain::{columns, projected, restored};
 use push_join::filters_of;
 use refs::{free, has, holds_subquery, subquery_of};
 use simple::{is_aggregate_by_equality, is_bound, is_filtered, is_never_null};
@@ -79,15 +79,10 @@ fn unnested(plan: LogicalPlan) -> Result<LogicalPlan> {
     let plan = plan.data.recompute_schema()?;
     match plan {
         LogicalPlan::Filter(filter) => filtered(filter),
-        LogicalPlan::Join(join) => {
-            let join = match lateral::unnested(&join)? {
-                // Conditions of the join have become a filter, or are in a join again.
-                Some(LogicalPlan::Filter(filter)) => return filtered(filter),
-                Some(other) => return Ok(other),
-                None => join,
-            };
-            joined(join)
-        }
+        LogicalPlan::Join(join) => match lateral::unnested(&join)? {
+            Some(plan) => Ok(plan),
+            None => joined(join),
+        },
         plan => with_values(plan),
     }
 }
@@ -124,7 +119,7 @@ fn with_values(plan: LogicalPlan) -> Result<LogicalPlan> {
     });
     let replaced = replaced.collect::<Result<_>>()?;
     let node = plan.with_new_exprs(replaced, vec![values.plan])?;
-    restored_like(node, &plan)
+    restored(node, plan.schema())
 }
 
 fn any_is_ours(plan: &LogicalPlan, exprs: &[Expr]) -> Result<bool> {
@@ -134,11 +129,6 @@ fn any_is_ours(plan: &LogicalPlan, exprs: &[Expr]) -> Result<bool> {
         }
     }
     Ok(false)
-}
-
-/// A node that gives the columns of its input, without those that were added for subqueries.
-fn restored_like(node: LogicalPlan, original: &LogicalPlan) -> Result<LogicalPlan> {
-    restored(node, original.schema())
 }
 
 /// Conditions, of which DataFusion does some; those without a subquery come first.
@@ -163,7 +153,7 @@ fn filtered(filter: Filter) -> Result<LogicalPlan> {
     let mut conditions = Vec::with_capacity(ours.len());
     for condition in ours {
         conditions.push(if subquery_of(&condition).is_some() {
-            input.condition(&condition)?
+            input.condition(condition)?
         } else {
             input.replaced(condition, &is_not_constant)?
         });
@@ -261,7 +251,6 @@ fn joined(join: Join) -> Result<LogicalPlan> {
 fn outer_joined(join: &Join, condition: &Expr) -> Result<LogicalPlan> {
     let exprs = std::slice::from_ref(condition);
     let mut left = Input::new(join.left.as_ref().clone(), exprs)?;
-    let mut right = Input::new(join.right.as_ref().clone(), exprs)?;
     let is_of = |expr: &Expr, schema: &DFSchema| -> Result<bool> {
         let outer = match subquery_of(expr) {
             Some(rows) => is_bound(rows, schema)?,
@@ -270,6 +259,7 @@ fn outer_joined(join: &Join, condition: &Expr) -> Result<LogicalPlan> {
         Ok(outer && expr.column_refs().into_iter().all(|column| has(schema, column)))
     };
     let condition = left.replaced(condition.clone(), &|expr| is_of(expr, join.left.schema()))?;
+    let mut right = Input::new(join.right.as_ref().clone(), exprs)?.beside(&left);
     let condition = right.replaced(condition, &|expr| is_of(expr, join.right.schema()))?;
     if holds_subquery(&condition)? {
         return not_impl_err!("a subquery about both sides in the condition of an outer join");
@@ -284,9 +274,5 @@ fn outer_joined(join: &Join, condition: &Expr) -> Result<LogicalPlan> {
         join.null_equality,
         join.null_aware,
     )?;
-    projected_like(LogicalPlan::Join(joined), join)
-}
-
-fn projected_like(plan: LogicalPlan, join: &Join) -> Result<LogicalPlan> {
-    domain::projected(plan, domain::columns(&join.schema).collect())
+    projected(LogicalPlan::Join(joined), columns(&join.schema).collect())
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
-use datafusion::common::{Column, DFSchema, ScalarValue, not_impl_err};
+use datafusion::common::{DFSchema, ScalarValue, not_impl_err};
 use datafusion::error::Result;
 use datafusion::functions_window::expr_fn::row_number;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
@@ -16,8 +16,8 @@ use datafusion::logical_expr::{
     LogicalPlanBuilder, SortExpr, Union, Unnest, Values, Window, cast, lit,
 };
 
-use super::domain::{Domain, columns, named, projected};
-use crate::keys::{Apart, apart};
+use super::domain::{Domain, Read, columns, named, projected};
+use crate::relations::pivot::with_filter;
 
 impl Domain<'_> {
     /// The rows that a plan gives for each row of the domain, with the columns of the domain beside
@@ -63,12 +63,6 @@ impl Domain<'_> {
                 Ok(LogicalPlan::Unnest(Unnest::try_new(input, columns, options)?))
             }
             LogicalPlan::Values(values) => self.values(values),
-            LogicalPlan::Extension(node) => match Apart::input(node) {
-                Some(input) => apart(self.push(input)?),
-                None => {
-                    not_impl_err!("a reference to an outer query from within {}", plan.display())
-                }
-            },
             _ => not_impl_err!("a reference to an outer query from within {}", plan.display()),
         }
     }
@@ -82,7 +76,7 @@ impl Domain<'_> {
             {
                 Ok(self.rows.clone())
             }
-            _ => LogicalPlanBuilder::from(self.rows.clone()).cross_join(keyless(plan)?)?.build(),
+            _ => LogicalPlanBuilder::from(self.rows.clone()).cross_join(plan.clone())?.build(),
         }
     }
 
@@ -162,11 +156,7 @@ impl Domain<'_> {
     }
 
     /// Rows with their number among those of the same value.
-    pub(super) fn numbered(
-        &self,
-        rows: LogicalPlan,
-        order: Vec<SortExpr>,
-    ) -> Result<(LogicalPlan, Expr)> {
+    fn numbered(&self, rows: LogicalPlan, order: Vec<SortExpr>) -> Result<(LogicalPlan, Expr)> {
         let name = self.names.fresh();
         let mut number = row_number();
         if !self.is_empty() || !order.is_empty() {
@@ -203,22 +193,23 @@ impl Domain<'_> {
     fn total(&self, aggregate: &Aggregate) -> Result<LogicalPlan> {
         let rows = self.push(&aggregate.input)?;
         let plan = LogicalPlan::Aggregate(aggregate.clone());
-        let mut inner = Inner { schema: rows.schema(), names: self.names, columns: Vec::new() };
+        // A union gives columns of no table.
+        let mut read = Read::new(self.names, None);
         let is_row = self.names.fresh();
         let names = NamePreserver::new(&plan);
         let of_rows_only = |expr: &Expr| {
             let name = names.save(expr);
-            let renamed = inner.renamed(self.bind(expr.clone())?)?;
-            Ok(name.restore(filtered(renamed, &is_row)?))
+            let renamed = read.renamed(self.bind(expr.clone())?)?;
+            Ok(name.restore(filtered(renamed, &named(&is_row))?))
         };
         let aggregates = aggregate.aggr_expr.iter().map(of_rows_only).collect::<Result<_>>()?;
 
         let mut of_rows = self.keys();
         let mut of_none = self.keys();
-        for (column, name) in &inner.columns {
-            let data_type = rows.schema().qualified_field_from_column(column)?.1.data_type();
-            of_rows.push(Expr::Column(column.clone()).alias(name));
-            of_none.push(lit(ScalarValue::try_from(data_type)?).alias(name));
+        for (column, name) in read.columns {
+            let data_type = rows.schema().qualified_field_from_column(&column)?.1.data_type();
+            of_none.push(lit(ScalarValue::try_from(data_type)?).alias(&name.name));
+            of_rows.push(Expr::Column(column).alias(name.name));
         }
         of_rows.push(lit(true).alias(&is_row));
         of_none.push(lit(false).alias(&is_row));
@@ -304,52 +295,11 @@ impl Domain<'_> {
     }
 }
 
-/// The plan without keys, which it may have from an aggregate or a DISTINCT inside.
-pub(super) fn keyless(plan: &LogicalPlan) -> Result<LogicalPlan> {
-    let may_have_keys = plan
-        .exists(|node| Ok(matches!(node, LogicalPlan::Aggregate(_) | LogicalPlan::Distinct(_))))?;
-    if may_have_keys { apart(plan.clone()) } else { Ok(plan.clone()) }
-}
-
-/// Columns that aggregates read, by names of no table: a union gives no others.
-struct Inner<'a> {
-    schema: &'a DFSchema,
-    names: &'a super::domain::Names,
-    columns: Vec<(Column, String)>,
-}
-
-impl Inner<'_> {
-    fn renamed(&mut self, expr: Expr) -> Result<Expr> {
-        let renamed = expr.transform(|expr| match expr {
-            Expr::Column(column) => Ok(Transformed::yes(named(&self.name_of(column)))),
-            expr => Ok(Transformed::no(expr)),
-        });
-        renamed.data()
-    }
-
-    fn name_of(&mut self, column: Column) -> String {
-        debug_assert!(self.schema.has_column(&column), "{column} is there");
-        match self.columns.iter().find(|(known, _)| *known == column) {
-            Some((_, name)) => name.clone(),
-            None => {
-                let name = self.names.fresh();
-                self.columns.push((column, name.clone()));
-                name
-            }
-        }
-    }
-}
-
-/// The aggregate of those rows only for which a column is true.
-fn filtered(expr: Expr, column: &str) -> Result<Expr> {
+/// The aggregates of an expression, of those rows only for which a condition is true.
+fn filtered(expr: Expr, condition: &Expr) -> Result<Expr> {
     let filtered = expr.transform(|expr| match expr {
-        Expr::AggregateFunction(mut function) => {
-            let filter = match function.params.filter.take() {
-                Some(filter) => named(column).and(*filter),
-                None => named(column),
-            };
-            function.params.filter = Some(Box::new(filter));
-            Ok(Transformed::yes(Expr::AggregateFunction(function)))
+        Expr::AggregateFunction(function) => {
+            Ok(Transformed::yes(with_filter(function, condition.clone())))
         }
         expr => Ok(Transformed::no(expr)),
     });

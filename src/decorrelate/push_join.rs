@@ -5,7 +5,6 @@ use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, Join, JoinType, LogicalPlan, when};
 
 use super::domain::{Condition, Domain, columns, named, projected};
-use super::push::keyless;
 
 /// Which sides of a join are given the domain.
 struct Sides {
@@ -35,9 +34,8 @@ impl Domain<'_> {
         let both = left && right;
         let twin = if both { Some(self.renamed()?) } else { None };
         let other = twin.as_ref().unwrap_or(self);
-        let left_rows = if left { keyless(&self.push(&join.left)?)? } else { keyless(&join.left)? };
-        let right_rows =
-            if right { keyless(&other.push(&join.right)?)? } else { keyless(&join.right)? };
+        let left_rows = if left { self.push(&join.left)? } else { join.left.as_ref().clone() };
+        let right_rows = if right { other.push(&join.right)? } else { join.right.as_ref().clone() };
 
         let bind = |expr: &Expr| self.bind(expr.clone());
         let equal = join.on.iter().map(|(left, right)| Ok((bind(left)?, bind(right)?)));
@@ -51,7 +49,7 @@ impl Domain<'_> {
             nulls: join.null_equality,
             filter: join.filter.as_ref().map(bind).transpose()?,
         };
-        let joined = condition.join(left_rows, right_rows, join.join_type)?;
+        let joined = LogicalPlan::Join(condition.join(left_rows, right_rows, join.join_type)?);
         if join.join_type == JoinType::Inner || !both {
             return self.with_columns_of(joined, join, self.keys());
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, ScalarValue};
 use datafusion::error::Result;
-use datafusion::functions_aggregate::expr_fn::count;
+use datafusion::functions_aggregate::expr_fn::{bool_or, count, first_value};
 use datafusion::logical_expr::expr::{Exists, InSubquery, SetComparison, SetQuantifier};
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{
@@ -14,11 +14,10 @@ use datafusion::logical_expr::{
 };
 
 use super::direct::Direct;
-use super::domain::{Condition, Domain, Names, columns, named, projected};
+use super::domain::{Condition, Domain, Names, columns, named, projected, same_each_time};
 use super::refs::{free, has, subquery_of};
 use super::single_row::single_row;
-use crate::rewrite::gives_same_rows;
-use crate::share::run_once;
+use crate::rewrite::{gives_same_rows, is_volatile};
 
 /// The input of a node, with columns for the subqueries in the node's expressions.
 pub(super) struct Input {
@@ -43,8 +42,14 @@ impl Input {
         }
         let names = Names::beside(plans)?;
         // It is read for the values, and again for the rows.
-        let base = if gives_same_rows(&input)? { input } else { run_once(input) };
+        let base = same_each_time(input)?;
         Ok(Input { plan: base.clone(), base, names, known: Vec::new() })
+    }
+
+    /// The same with other names than the columns of another input have.
+    pub(super) fn beside(self, other: &Input) -> Self {
+        self.names.skip(&other.names);
+        self
     }
 
     /// The expression with columns in place of all subqueries that `is_ours` wants.
@@ -54,22 +59,27 @@ impl Input {
         is_ours: &dyn Fn(&Expr) -> Result<bool>,
     ) -> Result<Expr> {
         let replaced = expr.transform_up(|expr| {
-            if subquery_of(&expr).is_none() || !is_ours(&expr)? {
-                return Ok(Transformed::no(expr));
-            }
+            let is_random = match subquery_of(&expr) {
+                Some(subquery) if is_ours(&expr)? => is_volatile(subquery)?,
+                _ => return Ok(Transformed::no(expr)),
+            };
             if let Some((_, value)) = self.known.iter().find(|(known, _)| *known == expr) {
                 return Ok(Transformed::yes(value.clone()));
             }
             let value = self.value(&expr, false)?;
-            self.known.push((expr, value.clone()));
+            if !is_random {
+                self.known.push((expr, value.clone()));
+            }
             Ok(Transformed::yes(value))
         });
         replaced.data()
     }
 
     /// What a subquery as a condition comes to, of which only TRUE counts.
-    pub(super) fn condition(&mut self, expr: &Expr) -> Result<Expr> {
-        self.value(expr, true)
+    pub(super) fn condition(&mut self, expr: Expr) -> Result<Expr> {
+        let operands = |operand| Ok(Transformed::yes(self.replaced(operand, &|_| Ok(true))?));
+        let expr = expr.map_children(operands)?.data;
+        self.value(&expr, true)
     }
 
     fn value(&mut self, expr: &Expr, only_true: bool) -> Result<Expr> {
@@ -107,9 +117,15 @@ impl Input {
         let mut rows = domain.push(subquery)?;
         let mut value = Expr::Column(Column::from(subquery.schema().qualified_field(0)));
         if !gives_one_row(subquery) {
-            let (numbered, number) = domain.numbered(rows, Vec::new())?;
-            rows = numbered;
-            value = single_row(value, number);
+            // Where nothing reads the value, nothing looks for a second row; there is none even so.
+            let (first, number) = (self.names.fresh(), self.names.fresh());
+            let aggregates = vec![
+                first_value(value, Vec::new()).alias(&first),
+                count(lit(1_i64)).alias(&number),
+            ];
+            let one = Aggregate::try_new(Arc::new(rows), domain.keys(), aggregates)?;
+            rows = LogicalPlan::Aggregate(one);
+            value = single_row(named(&first), named(&number));
         }
         let mut exprs = domain.keys();
         exprs.push(value.alias(&name));
@@ -139,7 +155,7 @@ impl Input {
     /// Whether a subquery has a row.
     fn exists(&mut self, subquery: &LogicalPlan) -> Result<Expr> {
         let subquery = without_columns(subquery);
-        if let Some(direct) = Direct::of(subquery, self.base.schema(), &self.names)? {
+        if let Some(direct) = Direct::of(subquery, None, self.base.schema(), &self.names)? {
             return self.marked(direct.rows, direct.conditions);
         }
         let domain = self.domain(subquery)?;
@@ -165,9 +181,9 @@ impl Input {
             ..Condition::same(Vec::new())
         };
         let joined = condition.join(self.plan.clone(), rows, JoinType::LeftMark)?;
-        let last = joined.schema().columns().pop().map(Expr::Column);
+        let last = joined.schema.columns().pop().map(Expr::Column);
         exprs.extend(last.map(|column| column.alias(&mark)));
-        self.plan = projected(joined, exprs)?;
+        self.plan = projected(LogicalPlan::Join(joined), exprs)?;
         Ok(named(&mark))
     }
 
@@ -175,20 +191,20 @@ impl Input {
     fn within(&mut self, within: &InSubquery, only_true: bool) -> Result<Expr> {
         let subquery = within.subquery.subquery.as_ref();
         let value = within.expr.as_ref().clone();
-        let is_match = self.matched(subquery, &value)?;
         let member = Expr::Column(Column::from(subquery.schema().qualified_field(0)));
         let may_be_null =
             value.nullable(self.plan.schema())? || subquery.schema().field(0).is_nullable();
         if only_true || !may_be_null {
-            return Ok(is_match);
+            return self.matched(subquery, &value);
         }
 
         let domain = self.domain(subquery)?;
+        let rows = same_each_time(domain.push(subquery)?)?;
+        let (plan, is_match) = self.found(&domain, rows.clone(), &member, &value)?;
         let (all, known) = (self.names.fresh(), self.names.fresh());
         let counts = vec![count(lit(1_i64)).alias(&all), count(member).alias(&known)];
-        let rows = Arc::new(domain.push(subquery)?);
-        let counted = Aggregate::try_new(rows, domain.keys(), counts)?;
-        self.plan = joined(&self.plan, &domain, LogicalPlan::Aggregate(counted))?;
+        let counted = Aggregate::try_new(Arc::new(rows), domain.keys(), counts)?;
+        self.plan = joined(&plan, &domain, LogicalPlan::Aggregate(counted))?;
         let is_empty = named(&all).is_null().or(named(&all).eq(lit(0_i64)));
         let is_open = value.is_null().or(named(&known).lt(named(&all)));
         let unknown = lit(ScalarValue::Boolean(None));
@@ -200,17 +216,37 @@ impl Input {
 
     /// Whether a row of a subquery equals a value.
     fn matched(&mut self, subquery: &LogicalPlan, value: &Expr) -> Result<Expr> {
-        if let Some(direct) = Direct::of(subquery, self.base.schema(), &self.names)? {
+        let (rows, member) = match subquery {
+            LogicalPlan::Projection(projection) => {
+                (projection.input.as_ref(), projection.expr[0].clone().unalias())
+            }
+            rows => (rows, Expr::Column(Column::from(rows.schema().qualified_field(0)))),
+        };
+        if let Some(direct) = Direct::of(rows, Some(member), self.base.schema(), &self.names)? {
             let mut conditions = direct.conditions;
-            conditions.push(value.clone().eq(direct.first));
+            conditions.extend(direct.member.map(|member| value.clone().eq(member)));
             return self.marked(direct.rows, conditions);
         }
         let domain = self.domain(subquery)?;
+        let member = Expr::Column(Column::from(subquery.schema().qualified_field(0)));
+        let (plan, is_match) = self.found(&domain, domain.push(subquery)?, &member, value)?;
+        self.plan = plan;
+        Ok(is_match)
+    }
+
+    /// Whether one of the rows for a domain has a member that equals a value, and the input with
+    /// that.
+    fn found(
+        &self,
+        domain: &Domain<'_>,
+        rows: LogicalPlan,
+        first: &Expr,
+        value: &Expr,
+    ) -> Result<(LogicalPlan, Expr)> {
         let (member, mark) = (self.names.fresh(), self.names.fresh());
-        let first = Expr::Column(Column::from(subquery.schema().qualified_field(0)));
         let mut exprs = domain.keys();
-        exprs.push(first.alias(&member));
-        let members = projected(domain.push(subquery)?, exprs)?;
+        exprs.push(first.clone().alias(&member));
+        let members = projected(rows, exprs)?;
         let members = LogicalPlan::Distinct(Distinct::All(Arc::new(members)));
         let mut exprs: Vec<Expr> = columns(members.schema()).collect();
         exprs.push(lit(true).alias(&mark));
@@ -219,8 +255,8 @@ impl Input {
             equal: vec![(value.clone(), named(&member))],
             ..Condition::same(domain.pairs_with_outer())
         };
-        self.plan = condition.join(self.plan.clone(), members, JoinType::Left)?;
-        Ok(named(&mark).is_not_null())
+        let joined = condition.join(self.plan.clone(), members, JoinType::Left)?;
+        Ok((LogicalPlan::Join(joined), named(&mark).is_not_null()))
     }
 
     /// `x < ANY (subquery)`: TRUE if that is so for one row, else NULL if it is unknown for one.
@@ -228,39 +264,66 @@ impl Input {
     fn compared(&mut self, comparison: &SetComparison) -> Result<Expr> {
         let subquery = comparison.subquery.subquery.as_ref();
         let member = Expr::Column(Column::from(subquery.schema().qualified_field(0)));
-        let value = as_outer(comparison.expr.as_ref().clone(), &self.plan)?;
+        let value = self.as_outer(comparison.expr.as_ref().clone())?;
         let holds = binary_expr(value, comparison.op, member);
         let decides = match comparison.quantifier {
             SetQuantifier::Any => holds.clone().is_true(),
             SetQuantifier::All => holds.clone().is_false(),
         };
-        let mut exists = |condition: Expr| {
-            let rows = Filter::try_new(condition, Arc::new(subquery.clone()))?;
-            self.exists(&LogicalPlan::Filter(rows))
+        let is_open = holds.is_null();
+        let [is_decided, is_open] = match gives_same_rows(subquery)? {
+            true => [self.holds(subquery, decides)?, self.holds(subquery, is_open)?],
+            false => self.hold(subquery, [decides, is_open])?,
         };
-        let (is_decided, is_open) = (exists(decides)?, exists(holds.is_null())?);
         let result = comparison.quantifier == SetQuantifier::Any;
         when(is_decided, lit(result))
             .when(is_open, lit(ScalarValue::Boolean(None)))
             .otherwise(lit(!result))
     }
+
+    /// Whether a condition holds for a row of a subquery.
+    fn holds(&mut self, subquery: &LogicalPlan, condition: Expr) -> Result<Expr> {
+        let rows = Filter::try_new(condition, Arc::new(subquery.clone()))?;
+        self.exists(&LogicalPlan::Filter(rows))
+    }
+
+    /// The same for two conditions, which see the same rows.
+    fn hold(&mut self, subquery: &LogicalPlan, conditions: [Expr; 2]) -> Result<[Expr; 2]> {
+        let conditions = conditions.map(|condition| (condition, self.names.fresh()));
+        let any = conditions.clone().map(|(_, name)| (named(&name), self.names.fresh()));
+        let exprs = conditions.into_iter().map(|(condition, name)| condition.alias(name));
+        let subquery = projected(subquery.clone(), exprs.collect())?;
+        let domain = self.domain(&subquery)?;
+        let rows = Arc::new(domain.push(&subquery)?);
+        let aggregates = any.iter().map(|(holds, name)| bool_or(holds.clone()).alias(name));
+        let found = Aggregate::try_new(rows, domain.keys(), aggregates.collect())?;
+        self.plan = joined(&self.plan, &domain, LogicalPlan::Aggregate(found))?;
+        Ok(any.map(|(_, name)| named(&name).is_true()))
+    }
+
+    /// The expression as it is written within a subquery. What stands for subqueries in it becomes
+    /// a value of the input.
+    fn as_outer(&mut self, expr: Expr) -> Result<Expr> {
+        if !expr.column_refs().into_iter().all(|column| has(self.base.schema(), column)) {
+            self.plan = same_each_time(self.plan.clone())?;
+            self.base = self.plan.clone();
+        }
+        let schema = self.base.schema();
+        let outer = expr.transform(|expr| match expr {
+            Expr::Column(column) => {
+                let (_, field) = schema.qualified_field_from_column(&column)?;
+                Ok(Transformed::yes(Expr::OuterReferenceColumn(Arc::clone(field), column)))
+            }
+            expr => Ok(Transformed::no(expr)),
+        });
+        outer.data()
+    }
 }
 
 /// The input with what a subquery gives for each of the values.
 fn joined(input: &LogicalPlan, domain: &Domain<'_>, rows: LogicalPlan) -> Result<LogicalPlan> {
-    Condition::same(domain.pairs_with_outer()).join(input.clone(), rows, JoinType::Left)
-}
-
-/// The expression as it is written within a subquery.
-fn as_outer(expr: Expr, input: &LogicalPlan) -> Result<Expr> {
-    let outer = expr.transform(|expr| match expr {
-        Expr::Column(column) => {
-            let (_, field) = input.schema().qualified_field_from_column(&column)?;
-            Ok(Transformed::yes(Expr::OuterReferenceColumn(Arc::clone(field), column)))
-        }
-        expr => Ok(Transformed::no(expr)),
-    });
-    outer.data()
+    let condition = Condition::same(domain.pairs_with_outer());
+    Ok(LogicalPlan::Join(condition.join(input.clone(), rows, JoinType::Left)?))
 }
 
 /// The plan below what changes neither whether there are rows nor which outer rows they are for.

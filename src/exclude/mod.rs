@@ -2,9 +2,10 @@
 //!
 //! - this module: [`FrameExclusion`], the rule, which computes an aggregate for the parts that are
 //!   left of a frame and puts them together
-//! - `parts`: the parts
+//! - `parts`: the parts; `clipped`: aggregates over those that no frame can say
 //! - `tokens`: how the words get past the parser
 
+mod clipped;
 mod parts;
 mod tokens;
 
@@ -25,8 +26,8 @@ use datafusion::logical_expr::{
 };
 use datafusion::optimizer::AnalyzerRule;
 
-use parts::{Part, parts};
-pub(crate) use tokens::{is_mark, with_exclusions};
+use parts::{Part, parts, places_of_peers};
+pub(crate) use tokens::{as_written, is_mark, with_exclusions};
 
 /// What a frame leaves out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,16 +112,29 @@ fn without_marks(window: &Window) -> Result<LogicalPlan> {
         let mark = function.params.partition_by.iter().find_map(Exclusion::of_mark);
         function.params.partition_by.retain(|expr| Exclusion::of_mark(expr).is_none());
         let (qualifier, field) = window.schema.qualified_field(width + place);
-        let mut pieces = Pieces { function: &function, exprs: Vec::new(), name: &name };
+        let peers = ["first", "count"]
+            .map(|part| Column::new_unqualified(format!("__peers_{place}_{part}")));
+        let mut pieces = Pieces {
+            function: &function,
+            exprs: Vec::new(),
+            name: &name,
+            peers: &peers,
+            is_clipped: false,
+        };
         let value = match mark {
             None | Some(Exclusion::NoOthers) => pieces.add(Expr::WindowFunction(function.clone())),
             Some(mark) => pieces.value(mark, field.data_type())?,
         };
+        let mut windows = Vec::new();
+        if pieces.is_clipped {
+            let places = places_of_peers(&function.params)?.into_iter().zip(&peers);
+            windows.extend(places.map(|(expr, column)| vec![expr.alias(&column.name)]));
+        }
         // Windows of the same order stand in one node, so that they see peers in one order.
-        let (ordered, by_peers): (Vec<_>, Vec<_>) = std::mem::take(&mut pieces.exprs)
-            .into_iter()
-            .partition(|expr| is_ordered(expr, &function));
-        for exprs in [ordered, by_peers] {
+        let (ordered, by_peers): (Vec<_>, Vec<_>) =
+            pieces.exprs.into_iter().partition(|expr| is_ordered(expr, &function));
+        windows.extend([ordered, by_peers]);
+        for exprs in windows {
             if !exprs.is_empty() {
                 plan = LogicalPlan::Window(Window::try_new(exprs, Arc::new(plan))?);
             }
@@ -143,6 +157,9 @@ struct Pieces<'a> {
     function: &'a WindowFunction,
     exprs: Vec<Expr>,
     name: &'a dyn Fn(usize) -> String,
+    /// The columns that say where the peers are, and whether they are read.
+    peers: &'a [Column; 2],
+    is_clipped: bool,
 }
 
 impl Pieces<'_> {
@@ -162,7 +179,7 @@ impl Pieces<'_> {
         }
         match (aggregate.name(), data_type) {
             ("count", _) => self.count(mark),
-            ("sum", _) => self.total(aggregate, data_type, mark, add_known),
+            ("sum", _) => self.sum(aggregate, data_type, mark),
             ("min", _) => {
                 let smaller = |one, other| Ok(least(vec![one, other]));
                 self.total(aggregate, data_type, mark, smaller)
@@ -172,7 +189,7 @@ impl Pieces<'_> {
                 self.total(aggregate, data_type, mark, greater)
             }
             ("avg", DataType::Float64) => {
-                let sum = self.total(&sum_udaf(), data_type, mark, add_known)?;
+                let sum = self.sum(&sum_udaf(), data_type, mark)?;
                 let count = self.count(mark)?;
                 // Without a value the sum is NULL.
                 let count = when(count.clone().gt(lit(0_i64)), count).end()?;
@@ -183,15 +200,20 @@ impl Pieces<'_> {
     }
 
     /// The windows of an aggregate over the parts of the frame.
-    fn over(&mut self, aggregate: &Arc<AggregateUDF>, parts: &[Part]) -> Vec<Expr> {
-        let windows: Vec<Expr> =
-            parts.iter().filter_map(|part| part.window(self.function, aggregate)).collect();
-        windows.into_iter().map(|window| self.add(window)).collect()
+    fn over(&mut self, aggregate: &Arc<AggregateUDF>, parts: &[Part]) -> Result<Vec<Expr>> {
+        let mut columns = Vec::with_capacity(parts.len());
+        for part in parts {
+            self.is_clipped |= matches!(part, Part::Clipped(..));
+            if let Some(window) = part.window(self.function, aggregate, self.peers)? {
+                columns.push(self.add(window));
+            }
+        }
+        Ok(columns)
     }
 
     fn count(&mut self, mark: Exclusion) -> Result<Expr> {
-        let parts = parts(&self.function.params, mark)?;
-        let counts = self.over(&count_udaf(), &parts);
+        let parts = parts(&self.function.params, mark);
+        let counts = self.over(&count_udaf(), &parts)?;
         let mut count = counts.into_iter().reduce(|one, other| one + other);
         if parts.contains(&Part::Itself) {
             let known = self.function.params.args.iter().map(|arg| arg.clone().is_not_null());
@@ -205,16 +227,25 @@ impl Pieces<'_> {
         Ok(count.unwrap_or_else(|| lit(0_i64)))
     }
 
+    fn sum(
+        &mut self,
+        sum: &Arc<AggregateUDF>,
+        data_type: &DataType,
+        mark: Exclusion,
+    ) -> Result<Expr> {
+        self.total(sum, data_type, mark, |one, other| add_known(one, other, data_type))
+    }
+
     /// An aggregate of which two come to one by an operation that leaves out NULL.
     fn total(
         &mut self,
         aggregate: &Arc<AggregateUDF>,
         data_type: &DataType,
         mark: Exclusion,
-        both: fn(Expr, Expr) -> Result<Expr>,
+        both: impl Fn(Expr, Expr) -> Result<Expr>,
     ) -> Result<Expr> {
-        let parts = parts(&self.function.params, mark)?;
-        let mut values = self.over(aggregate, &parts);
+        let parts = parts(&self.function.params, mark);
+        let mut values = self.over(aggregate, &parts)?;
         if parts.contains(&Part::Itself) {
             let own = cast(self.function.params.args[0].clone(), data_type.clone());
             values.push(match self.filter() {
@@ -235,8 +266,8 @@ impl Pieces<'_> {
 }
 
 /// The sum of two values; of one, if the other is NULL.
-fn add_known(one: Expr, other: Expr) -> Result<Expr> {
-    when(one.clone().is_null(), other.clone())
-        .when(other.clone().is_null(), one.clone())
-        .otherwise(one + other)
+fn add_known(one: Expr, other: Expr, data_type: &DataType) -> Result<Expr> {
+    // Two decimals make one with more digits.
+    let both = cast(one.clone() + other.clone(), data_type.clone());
+    when(one.clone().is_null(), other.clone()).when(other.is_null(), one).otherwise(both)
 }

@@ -2,14 +2,18 @@
 
 use std::sync::Arc;
 
-use datafusion::common::{ScalarValue, not_impl_err};
+use datafusion::common::{Column, ScalarValue};
 use datafusion::error::Result;
+use datafusion::functions_aggregate::count::count_udaf;
+use datafusion::functions_window::expr_fn::rank;
 use datafusion::logical_expr::expr::{WindowFunction, WindowFunctionParams};
 use datafusion::logical_expr::{
-    AggregateUDF, Expr, WindowFrame, WindowFrameBound, WindowFrameUnits, WindowFunctionDefinition,
+    AggregateUDF, Expr, ExprFunctionExt, WindowFrame, WindowFrameBound, WindowFrameUnits,
+    WindowFunctionDefinition, lit, when,
 };
 
 use super::Exclusion;
+use super::clipped::{Side, clipped};
 
 /// A part of a frame.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,30 +22,56 @@ pub(super) enum Part {
     Frame(WindowFrame),
     /// Peers on one side of the row.
     Peers(WindowFrame),
+    /// The rows of a frame on one side of the peers.
+    Clipped(WindowFrame, Side),
     /// The row.
     Itself,
 }
 
 impl Part {
-    /// The window of an aggregate over this part; `None` for the row itself.
+    /// The window of an aggregate over this part; `None` for the row itself. `peers` are the columns
+    /// that say where the peers are.
     pub(super) fn window(
         &self,
         function: &WindowFunction,
         aggregate: &Arc<AggregateUDF>,
-    ) -> Option<Expr> {
+        peers: &[Column; 2],
+    ) -> Result<Option<Expr>> {
         let mut params = function.params.clone();
+        let mut fun = WindowFunctionDefinition::AggregateUDF(Arc::clone(aggregate));
         match self {
-            Part::Itself => return None,
+            Part::Itself => return Ok(None),
             Part::Frame(frame) => params.window_frame = frame.clone(),
             Part::Peers(frame) => {
                 params.window_frame = frame.clone();
                 let order = std::mem::take(&mut params.order_by);
                 params.partition_by.extend(order.into_iter().map(|sort| sort.expr));
             }
+            Part::Clipped(frame, side) => {
+                params.window_frame = frame.clone();
+                if let Some(filter) = params.filter.take() {
+                    // All of these aggregates leave out NULL.
+                    for arg in &mut params.args {
+                        *arg = when(filter.as_ref().clone(), arg.clone()).end()?;
+                    }
+                }
+                params.args.extend(peers.iter().cloned().map(Expr::Column));
+                fun = WindowFunctionDefinition::WindowUDF(clipped(aggregate, *side));
+            }
         }
-        let fun = WindowFunctionDefinition::AggregateUDF(Arc::clone(aggregate));
-        Some(Expr::WindowFunction(Box::new(WindowFunction { fun, params })))
+        Ok(Some(Expr::WindowFunction(Box::new(WindowFunction { fun, params }))))
     }
+}
+
+/// The windows that say where the peers of a row are: the number of the first one, and how many
+/// there are.
+pub(super) fn places_of_peers(params: &WindowFunctionParams) -> Result<[Expr; 2]> {
+    let (keys, order) = (params.partition_by.clone(), params.order_by.clone());
+    let same = keys.iter().cloned().chain(order.iter().map(|sort| sort.expr.clone())).collect();
+    let first = rank().partition_by(keys).order_by(order).build()?;
+    let count = WindowFunctionDefinition::AggregateUDF(count_udaf());
+    let count = Expr::from(WindowFunction::new(count, vec![lit(1_i64)]));
+    Ok([first, count.partition_by(same).build()?])
 }
 
 /// An end of a frame, in rows or groups from the row; `None` if it is that of the partition.
@@ -94,40 +124,41 @@ fn peers() -> Vec<Part> {
     [rows(None, Some(-1)), rows(Some(1), None)].into_iter().flatten().collect()
 }
 
-/// What is left of the frame of a window.
-///
-/// # Errors
-/// `NotImplemented` where a part begins or ends with peers, and the frame somewhere else.
-pub(super) fn parts(params: &WindowFunctionParams, exclusion: Exclusion) -> Result<Vec<Part>> {
-    let WindowFrame { units, start_bound, end_bound, .. } = &params.window_frame;
-    let (units, start, end) = match (units, end_of(start_bound), end_of(end_bound)) {
-        (WindowFrameUnits::Rows | WindowFrameUnits::Groups, Some(start), Some(end)) => {
-            (*units, start, end)
-        }
-        (WindowFrameUnits::Range, Some(None | Some(0)), Some(None | Some(0))) => {
-            let ends = (end_of(start_bound).flatten(), end_of(end_bound).flatten());
-            (WindowFrameUnits::Groups, ends.0, ends.1)
-        }
-        _ => return not_impl_err!("EXCLUDE in a frame of RANGE with a distance"),
+/// Whether a frame with these ends holds the row itself.
+fn holds_row(frame: &WindowFrame) -> bool {
+    use WindowFrameBound::{Following, Preceding};
+    let is_zero = |distance: &ScalarValue| {
+        ScalarValue::new_zero(&distance.data_type()).is_ok_and(|zero| zero == *distance)
     };
-    let holds_row = start.is_none_or(|start| start <= 0) && end.is_none_or(|end| end >= 0);
-    let is_ordered = !params.order_by.is_empty();
-    if exclusion == Exclusion::CurrentRow && units == WindowFrameUnits::Rows {
-        return Ok(around(units, start, end));
-    }
+    let is_after = matches!(&frame.start_bound, Following(distance) if !is_zero(distance));
+    let is_before = matches!(&frame.end_bound, Preceding(distance) if !is_zero(distance));
+    !is_after && !is_before
+}
+
+/// What is left of the frame of a window.
+pub(super) fn parts(params: &WindowFunctionParams, exclusion: Exclusion) -> Vec<Part> {
+    use WindowFrameUnits::{Groups, Rows};
+    let frame = &params.window_frame;
     let at_peers = |end: End| matches!(end, None | Some(0));
-    if units == WindowFrameUnits::Rows && !(at_peers(start) && at_peers(end)) {
-        return not_impl_err!("EXCLUDE GROUP and TIES in a frame of so many ROWS");
-    }
-    // Without an order all rows are peers.
-    let mut parts =
-        if is_ordered { around(WindowFrameUnits::Groups, start, end) } else { Vec::new() };
-    if holds_row {
+    let mut parts = match (frame.units, end_of(&frame.start_bound), end_of(&frame.end_bound)) {
+        (Rows, Some(start), Some(end)) if exclusion == Exclusion::CurrentRow => {
+            return around(Rows, start, end);
+        }
+        // Without an order all rows are peers.
+        _ if params.order_by.is_empty() => Vec::new(),
+        (Groups, Some(start), Some(end)) => around(Groups, start, end),
+        // Beside the peers, these are the same groups in any unit.
+        (_, Some(start), Some(end)) if at_peers(start) && at_peers(end) => {
+            around(Groups, start, end)
+        }
+        _ => Vec::from([Side::Before, Side::After].map(|side| Part::Clipped(frame.clone(), side))),
+    };
+    if holds_row(frame) {
         match exclusion {
             Exclusion::CurrentRow => parts.extend(peers()),
             Exclusion::Ties => parts.push(Part::Itself),
             Exclusion::Group | Exclusion::NoOthers => {}
         }
     }
-    Ok(parts)
+    parts
 }

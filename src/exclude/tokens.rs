@@ -104,6 +104,48 @@ pub(crate) fn is_mark(expr: &Expr) -> bool {
     Exclusion::ALL.iter().any(|exclusion| exclusion.mark() == text)
 }
 
+/// The text of an expression with the words in the place of the constants.
+pub(crate) fn as_written(text: &str) -> String {
+    let mut text = text.to_string();
+    for exclusion in Exclusion::ALL {
+        let constant = format!("CAST('{}' AS VARCHAR)", exclusion.mark());
+        while let Some(place) = text.find(&constant) {
+            let mut start = place;
+            let mut end = place + constant.len();
+            if text[end..].starts_with(", ") {
+                end += 2;
+            } else {
+                start -= if text[..start].ends_with(PARTITION_BY) { PARTITION_BY.len() } else { 0 };
+                end += usize::from(text[end..].starts_with(' '));
+            }
+            text.replace_range(start..end, "");
+            let close = start + close_after(&text[start..]);
+            text.insert_str(close, &format!(" {}", exclusion.mark()));
+        }
+    }
+    text
+}
+
+/// What comes before the constant, if there is no other expression to partition by.
+const PARTITION_BY: &str = "PARTITION BY ";
+
+/// Where the parenthesis around a text is closed.
+fn close_after(text: &str) -> usize {
+    let (mut depth, mut quote) = (0, None);
+    for (place, char) in text.char_indices() {
+        match (char, quote) {
+            (char, Some(open)) if char == open => quote = None,
+            (_, Some(_)) => {}
+            ('\'' | '"', None) => quote = Some(char),
+            ('(', None) => depth += 1,
+            (')', None) if depth == 0 => return place,
+            (')', None) => depth -= 1,
+            _ => {}
+        }
+    }
+    text.len()
+}
+
 fn is_word(token: &TokenWithSpan, text: &str) -> bool {
     match &token.token {
         Token::Word(word) => word.quote_style.is_none() && word.value.eq_ignore_ascii_case(text),
@@ -113,4 +155,32 @@ fn is_word(token: &TokenWithSpan, text: &str) -> bool {
 
 fn is_space(token: &TokenWithSpan) -> bool {
     matches!(token.token, Token::Whitespace(_))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_of_an_expression_is_what_was_written() {
+        for (text, written) in [
+            ("a + 1", "a + 1"),
+            (
+                "sum(a) OVER (PARTITION BY CAST('EXCLUDE TIES' AS VARCHAR) ORDER BY b ROWS CURRENT ROW)",
+                "sum(a) OVER (ORDER BY b ROWS CURRENT ROW EXCLUDE TIES)",
+            ),
+            (
+                "sum(a) OVER (PARTITION BY CAST('EXCLUDE GROUP' AS VARCHAR), k ORDER BY f(b, ')') ROWS CURRENT ROW) + 1",
+                "sum(a) OVER (PARTITION BY k ORDER BY f(b, ')') ROWS CURRENT ROW EXCLUDE GROUP) + 1",
+            ),
+            (
+                "f(sum(a) OVER (w PARTITION BY CAST('EXCLUDE CURRENT ROW' AS VARCHAR) ROWS CURRENT ROW), \
+                 sum(b) OVER (PARTITION BY CAST('EXCLUDE CURRENT ROW' AS VARCHAR) ROWS CURRENT ROW))",
+                "f(sum(a) OVER (w ROWS CURRENT ROW EXCLUDE CURRENT ROW), \
+                 sum(b) OVER (ROWS CURRENT ROW EXCLUDE CURRENT ROW))",
+            ),
+        ] {
+            assert_eq!(as_written(text), written, "{text}");
+        }
+    }
 }

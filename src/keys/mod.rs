@@ -21,7 +21,8 @@ use datafusion::error::Result;
 use datafusion::logical_expr::{Aggregate, Distinct, Expr, LogicalPlan};
 use datafusion::optimizer::AnalyzerRule;
 
-pub(crate) use apart::{Apart, Together, apart};
+use apart::apart;
+pub(crate) use apart::{Apart, Together};
 
 /// Sets the rows of groups apart whose key DataFusion would take to be smaller than it is.
 ///

@@ -4,6 +4,7 @@ use arrow::array::{Array, ArrayRef};
 use arrow::datatypes::DataType;
 use datafusion::common::{ScalarValue, exec_err};
 use datafusion::error::Result;
+use datafusion::logical_expr::expr::AggregateFunction;
 use datafusion::logical_expr::{Expr, lit};
 
 /// Most columns that a pivot makes.
@@ -46,17 +47,19 @@ pub(crate) fn equals(expr: Expr, value: &ScalarValue) -> Expr {
 pub(crate) fn filtered(aggregate: &Expr, condition: Expr) -> Result<Expr> {
     match aggregate {
         Expr::Alias(alias) => filtered(&alias.expr, condition),
-        Expr::AggregateFunction(function) => {
-            let mut function = function.clone();
-            let condition = match function.params.filter.take() {
-                Some(before) => before.and(condition),
-                None => condition,
-            };
-            function.params.filter = Some(Box::new(condition));
-            Ok(Expr::AggregateFunction(function))
-        }
+        Expr::AggregateFunction(function) => Ok(with_filter(function.clone(), condition)),
         other => datafusion::common::plan_err!("{other} is no aggregate, as a pivot needs"),
     }
+}
+
+/// An aggregate function with one condition more.
+pub(crate) fn with_filter(mut function: AggregateFunction, condition: Expr) -> Expr {
+    let condition = match function.params.filter.take() {
+        Some(before) => before.and(condition),
+        None => condition,
+    };
+    function.params.filter = Some(Box::new(condition));
+    Expr::AggregateFunction(function)
 }
 
 /// The values of a column.

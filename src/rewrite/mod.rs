@@ -37,7 +37,7 @@ use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 use crate::attempt::{InMemoryFirst, WithinBudget};
 use branch::{Branch, Input};
 use functions::{Kind, Quantile, Wanted, pick};
-pub(crate) use repeatable::gives_same_rows;
+pub(crate) use repeatable::{gives_same_rows, is_volatile, reads_work_table};
 
 /// What the names of all columns begin with that exist only inside a rewritten plan. The names of
 /// aggregates say that they have been rewritten.
@@ -52,8 +52,8 @@ const COLUMN: &str = "__bounded_column";
 /// to one row for each group. A single branch takes the other aggregates along. Several branches
 /// read the input once each and meet in an aggregate over their union.
 ///
-/// Left alone: GROUPING SETS, volatile expressions, and several branches over an input that may
-/// give other rows the next time.
+/// Left alone: GROUPING SETS, volatile expressions, several branches over an input that may give
+/// other rows the next time, and what is inside of a recursion.
 #[derive(Debug)]
 pub(crate) struct BoundedAggregates;
 
@@ -111,6 +111,16 @@ struct DeviationShare {
     wanted: Vec<Wanted>,
 }
 
+/// The share that is the same as an empty one, which is put there if there is none.
+fn share_like<T>(shares: &mut Vec<T>, empty: T, is_same: impl Fn(&T, &T) -> bool) -> &mut T {
+    let place = shares.iter().position(|share| is_same(share, &empty));
+    let place = place.unwrap_or_else(|| {
+        shares.push(empty);
+        shares.len() - 1
+    });
+    &mut shares[place]
+}
+
 impl QuantileShare {
     /// Whether accumulators keep the values as they are, and nothing besides.
     fn is_compact(&self) -> bool {
@@ -143,9 +153,12 @@ impl Shares {
             shares.add(Wanted { index, function, data_type }, aggregate)?;
         }
         let several = shares.passes() > 1;
-        let wanted = !shares.is_plain();
-        let possible = !several || repeatable::is_repeatable(aggregate)?;
-        Ok((wanted && possible).then_some(shares))
+        if shares.is_plain() || several && !repeatable::is_repeatable(aggregate)? {
+            return Ok(None);
+        }
+        // An attempt at quantiles has its input twice.
+        let possible = shares.quantiles.is_empty() || !reads_work_table(&aggregate.input)?;
+        Ok(possible.then_some(shares))
     }
 
     fn add(&mut self, mut wanted: Wanted, aggregate: &Aggregate) -> Result<()> {
@@ -154,29 +167,19 @@ impl Shares {
             Kind::Counted(value) => self.distinct_share(vec![value]).counted.push(wanted),
             Kind::Quantile(value, quantile) => {
                 let distinct = wanted.function.params.distinct;
-                let same =
-                    |share: &&mut QuantileShare| share.value == value && share.distinct == distinct;
-                let wanted = (wanted, quantile);
-                match self.quantiles.iter_mut().find(same) {
-                    Some(share) => share.wanted.push(wanted),
-                    None => {
-                        let wanted = vec![wanted];
-                        self.quantiles.push(QuantileShare { value, distinct, wanted });
-                    }
-                }
+                let empty = QuantileShare { value, distinct, wanted: Vec::new() };
+                let share = share_like(&mut self.quantiles, empty, |one, other| {
+                    one.value == other.value && one.distinct == other.distinct
+                });
+                share.wanted.push((wanted, quantile));
             }
             Kind::Deviation(value) => {
                 let distinct = wanted.function.params.distinct;
-                let same = |share: &&mut DeviationShare| {
-                    share.value == value && share.distinct == distinct
-                };
-                match self.deviations.iter_mut().find(same) {
-                    Some(share) => share.wanted.push(wanted),
-                    None => {
-                        let wanted = vec![wanted];
-                        self.deviations.push(DeviationShare { value, distinct, wanted });
-                    }
-                }
+                let empty = DeviationShare { value, distinct, wanted: Vec::new() };
+                let share = share_like(&mut self.deviations, empty, |one, other| {
+                    one.value == other.value && one.distinct == other.distinct
+                });
+                share.wanted.push(wanted);
             }
             Kind::Plain => {
                 wanted.forget_distinct();
@@ -187,12 +190,8 @@ impl Shares {
     }
 
     fn distinct_share(&mut self, values: Vec<Expr>) -> &mut DistinctShare {
-        let place = self.distinct.iter().position(|share| share.values == values);
-        let place = place.unwrap_or_else(|| {
-            self.distinct.push(DistinctShare { values, wanted: Vec::new(), counted: Vec::new() });
-            self.distinct.len() - 1
-        });
-        &mut self.distinct[place]
+        let empty = DistinctShare { values, wanted: Vec::new(), counted: Vec::new() };
+        share_like(&mut self.distinct, empty, |one, other| one.values == other.values)
     }
 
     /// What accumulators keep of a row, in bytes.

@@ -1,11 +1,14 @@
 //! Whether a plan gives the same rows each time it runs.
 
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::datasource::cte_worktable::CteWorkTable;
+use datafusion::datasource::source_as_provider;
 use datafusion::error::Result;
 use datafusion::logical_expr::{Aggregate, Distinct, Expr, LogicalPlan};
 
 use super::functions;
 use crate::keys::Apart;
+use crate::share::is_run_once;
 
 /// Whether the groups of an aggregate are the same each time its input runs, and so are the rows in
 /// them, in any order.
@@ -20,21 +23,61 @@ pub(super) fn is_repeatable(aggregate: &Aggregate) -> Result<bool> {
     for expr in exprs {
         repeatable &= !expr.exists(|expr| Ok(holds_plan(expr)))?;
     }
-    aggregate.input.apply_with_subqueries(|node| {
+    Ok(repeatable && is_repeatable_plan(&aggregate.input, exact)?)
+}
+
+/// Whether a plan gives the same rows each time it runs, in any order.
+pub(crate) fn gives_same_rows(plan: &LogicalPlan) -> Result<bool> {
+    is_repeatable_plan(plan, true)
+}
+
+fn is_repeatable_plan(plan: &LogicalPlan, exact: bool) -> Result<bool> {
+    let mut repeatable = true;
+    plan.apply_with_subqueries(|node| {
+        if is_run_once(node) {
+            return Ok(TreeNodeRecursion::Jump);
+        }
         repeatable &= is_repeatable_node(node, exact)?;
         Ok(if repeatable { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
     })?;
     Ok(repeatable)
 }
 
-/// Whether a plan gives the same rows each time it runs, in any order.
-pub(crate) fn gives_same_rows(plan: &LogicalPlan) -> Result<bool> {
-    let mut repeatable = true;
+/// Whether a plan reads the rows of a recursive CTE from within it: those of one round, which can be
+/// read in one place only.
+pub(crate) fn reads_work_table(plan: &LogicalPlan) -> Result<bool> {
+    let mut found = false;
     plan.apply_with_subqueries(|node| {
-        repeatable &= is_repeatable_node(node, true)?;
-        Ok(if repeatable { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
+        found |= is_work_table(node);
+        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     })?;
-    Ok(repeatable)
+    Ok(found)
+}
+
+fn is_work_table(node: &LogicalPlan) -> bool {
+    let LogicalPlan::TableScan(scan) = node else { return false };
+    // Sources of other kinds are of plans that nobody runs.
+    let provider = source_as_provider(&scan.source);
+    provider.is_ok_and(|provider| provider.is::<CteWorkTable>())
+}
+
+/// Whether a plan has an expression whose value may be another one the next time.
+pub(crate) fn is_volatile(plan: &LogicalPlan) -> Result<bool> {
+    let mut volatile = false;
+    plan.apply_with_subqueries(|node| {
+        volatile |= is_volatile_node(node)?;
+        Ok(if volatile { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    })?;
+    Ok(volatile)
+}
+
+fn is_volatile_node(node: &LogicalPlan) -> Result<bool> {
+    let mut volatile = false;
+    node.apply_expressions(|expr| {
+        volatile |= expr.is_volatile();
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(volatile)
 }
 
 fn holds_plan(expr: &Expr) -> bool {
@@ -44,13 +87,8 @@ fn holds_plan(expr: &Expr) -> bool {
 
 /// The same for a node by itself.
 fn is_repeatable_node(node: &LogicalPlan, exact: bool) -> Result<bool> {
-    let mut volatile = false;
-    node.apply_expressions(|expr| {
-        volatile |= expr.is_volatile();
-        Ok(TreeNodeRecursion::Continue)
-    })?;
     let repeatable = match node {
-        LogicalPlan::TableScan(scan) => scan.fetch.is_none(),
+        LogicalPlan::TableScan(scan) => scan.fetch.is_none() && !is_work_table(node),
         LogicalPlan::Sort(sort) => sort.fetch.is_none(),
         LogicalPlan::Distinct(distinct) => matches!(distinct, Distinct::All(_)),
         LogicalPlan::Aggregate(aggregate) => {
@@ -70,7 +108,7 @@ fn is_repeatable_node(node: &LogicalPlan, exact: bool) -> Result<bool> {
         // Which rows a limit keeps is open, and so are the values of windows over equal rows.
         _ => false,
     };
-    Ok(repeatable && !volatile)
+    Ok(repeatable && !is_volatile_node(node)?)
 }
 
 fn is_repeatable_aggregate(expr: &Expr, exact: bool) -> bool {

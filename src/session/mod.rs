@@ -43,6 +43,7 @@ use crate::memory::{Gauge, Governor};
 use crate::rewrite::BoundedAggregates;
 use crate::scan::csv::{CsvFormatFactory, CsvOptions};
 use crate::scan::files::{FileKind, FileTable, FileTableFactory, FileTables};
+use crate::share::RandomCtes;
 use crate::sort::SpillingSorts;
 pub use crate::spill::SpillMetrics;
 use crate::spill::{SpillStore, StreamFiles};
@@ -133,6 +134,7 @@ impl Session {
             .with_runtime_env(runtime)
             .with_analyzer_rule(Arc::new(FrameExclusion))
             .with_analyzer_rule(Arc::new(Decorrelation))
+            .with_analyzer_rule(Arc::new(RandomCtes))
             .with_analyzer_rule(Arc::new(GroupKeys))
             .with_optimizer_rules(logical_rules())
             .with_query_planner(Arc::new(Planner))
@@ -152,6 +154,7 @@ impl Session {
         state.register_expr_planner(Arc::new(Overloads))?;
         let variables = Arc::<Variables>::default();
         state.register_udf(Arc::new(variables.reader()))?;
+        state.register_relation_planner(Arc::new(sql::relations::TableFunctions))?;
         state.register_relation_planner(Arc::new(SummaryPlanner))?;
         state.register_file_format(Arc::new(CsvFormatFactory::csv()), true)?;
         state.register_file_format(Arc::new(CsvFormatFactory::tsv()), true)?;

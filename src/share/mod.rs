@@ -2,12 +2,14 @@
 //!
 //! - this module: finds them in the optimized logical plan, where equality is exact: same expressions
 //!   with the same types, same tables
+//! - `cte`: CTEs that must be the same for all references, found before the optimizer
 //! - `exec`: [`SharedExec`], which runs such a part into governed storage and reads
 //!   its rows from there
 //!
 //! Filters and columns were pushed down before, for each reference on its own; where that made them
 //! differ they are not shared.
 
+mod cte;
 mod exec;
 
 use std::collections::HashMap;
@@ -31,6 +33,7 @@ use parking_lot::Mutex;
 
 use crate::attempt::InMemoryFirst;
 use crate::keys::Apart;
+pub(crate) use cte::{RandomCtes, cte_name};
 use exec::{Shared, SharedExec};
 
 /// A part of a plan that is there more than once.
@@ -73,9 +76,31 @@ impl UserDefinedLogicalNodeCore for SharedNode {
 /// The plan as a part that runs once, however often it is put into a query: for rows that may be
 /// others the next time. Nothing is pushed into it.
 pub(crate) fn run_once(input: LogicalPlan) -> LogicalPlan {
-    static NEXT: AtomicUsize = AtomicUsize::new(FIRST_OF_OTHERS);
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    shared(new_number(), input)
+}
+
+/// Whether a node is a part that runs once.
+pub(crate) fn is_run_once(node: &LogicalPlan) -> bool {
+    number_of(node).is_some()
+}
+
+fn shared(number: usize, input: LogicalPlan) -> LogicalPlan {
     LogicalPlan::Extension(Extension { node: Arc::new(SharedNode { number, input }) })
+}
+
+fn number_of(node: &LogicalPlan) -> Option<usize> {
+    match node {
+        LogicalPlan::Extension(extension) => {
+            extension.node.as_any().downcast_ref().map(|node: &SharedNode| node.number)
+        }
+        _ => None,
+    }
+}
+
+/// A number that no other part has.
+fn new_number() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(FIRST_OF_OTHERS);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 /// Numbers below are for the equal parts that are found in a plan.
@@ -126,18 +151,20 @@ fn shareable(plan: &LogicalPlan) -> Option<Part> {
             })
         })
     });
-    // Two queries that happen to be alike may be random each on its own; one that has a name is one.
-    let is_named = matches!(plan, LogicalPlan::SubqueryAlias(_));
-    let is_wanted = if is_volatile { is_named } else { is_costly };
+    // Two queries that happen to be alike are random each on its own.
+    let is_wanted = is_costly && !is_volatile;
     (looked.is_ok() && is_closed && is_wanted).then(|| (plan.clone(), tables))
 }
 
-/// Whether parts below a node are left alone: a recursion runs them again and again, and of the two
-/// plans of an attempt the second rarely runs.
+/// Whether parts below a node are left alone: a recursion runs them again and again, of the two
+/// plans of an attempt the second rarely runs, and what is within a part that runs once is there once.
 fn is_apart(node: &LogicalPlan) -> bool {
     match node {
         LogicalPlan::RecursiveQuery(_) => true,
-        LogicalPlan::Extension(extension) => extension.node.as_any().is::<InMemoryFirst>(),
+        LogicalPlan::Extension(extension) => {
+            let node = extension.node.as_any();
+            node.is::<InMemoryFirst>() || node.is::<SharedNode>()
+        }
         _ => false,
     }
 }
@@ -168,9 +195,7 @@ pub(crate) fn with_shared_parts(plan: &LogicalPlan) -> Result<LogicalPlan> {
             Some(part) => {
                 let next = numbers.len() + 1;
                 let number = *numbers.entry(part).or_insert(next);
-                let node = Arc::new(SharedNode { number, input: node });
-                let node = LogicalPlan::Extension(Extension { node });
-                Ok(Transformed::new(node, true, TreeNodeRecursion::Jump))
+                Ok(Transformed::new(shared(number, node), true, TreeNodeRecursion::Jump))
             }
         }
     })?;

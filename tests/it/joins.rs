@@ -16,9 +16,9 @@ use brimful::{Knobs, Session};
 use futures::TryStreamExt;
 
 use crate::support::{
-    Place, Random, Setup, assert_no_files_soon, assert_nothing_left_soon, assert_quota_is_kept,
-    assert_read_fails, assert_rows, assert_write_fails, each, files_below, row_texts,
-    rows_and_spill, send_signal, text_of_any_length, wait_until, write_table,
+    Place, Random, Setup, assert_dropped_cleanly, assert_no_files_soon, assert_nothing_left_soon,
+    assert_quota_is_kept, assert_read_fails, assert_rows, assert_write_fails, each, files_below,
+    row_texts, rows_and_spill, send_signal, text_of_any_length, wait_until, write_table,
 };
 
 /// Users are promised 2 s; the rest is for a busy machine on which other tests run.
@@ -843,6 +843,25 @@ async fn a_join_that_is_dropped_leaves_no_file() {
         drop(session);
         assert_nothing_left_soon(&format!("{setup:?}"), &place).await;
     }
+}
+
+/// The other side goes to disk batch by batch, for seconds.
+const LONG_PROBE: &str = "SELECT count(*) FROM \
+    (SELECT value AS a FROM generate_series(1, 1000)) AS l JOIN \
+    (SELECT value % 1000 AS b FROM generate_series(1, 10000000)) AS r ON a = b";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_join_that_is_dropped_while_it_writes_leaves_no_file() {
+    let place = Place::new();
+    let knobs = Knobs { join_build_bytes: Some(0), ..Knobs::default() };
+    let session = Setup::new(2, 100, knobs).session(&place);
+    for round in 0..20 {
+        let what = format!("round {round}");
+        let is_writing = |session: &Session| session.spill_metrics().disk_bytes > 100_000;
+        assert_dropped_cleanly(&what, &place, &session, LONG_PROBE, is_writing).await;
+    }
+    drop(session);
+    assert_nothing_left_soon("all are dropped", &place).await;
 }
 
 // The command.

@@ -15,6 +15,7 @@
 //! - says operators and calls that DataFusion does not know by those it does (`sugar`);
 //! - puts expressions in the place of aliases where SQL lets them be used (`expr`), and columns in
 //!   the place of `COLUMNS(…)` (`columns`);
+//! - names CTEs whose references would not see the same rows (`cte`);
 //! - makes `LIMIT 10%` and `WITH TIES` conditions on row numbers (`limit`), and the keys of
 //!   `FULL JOIN … USING` values of either side (`using`);
 //! - puts windows in the place of their names (`windows`).
@@ -22,6 +23,7 @@
 mod asof;
 mod calls;
 mod columns;
+mod cte;
 mod exact;
 mod expr;
 mod from;

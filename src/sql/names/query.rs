@@ -6,6 +6,7 @@ use datafusion::sql::sqlparser::ast::{
     SetOperator, SetQuantifier, WildcardAdditionalOptions,
 };
 
+use super::cte::name_if_random;
 use super::exact::{find_in, keep_case, last_ident, same, set_exact, unused};
 use super::from::alias_columns;
 use super::limit;
@@ -39,6 +40,12 @@ impl Resolver<'_> {
                 let columns = self.query(&mut cte.query)?;
                 if with.recursive {
                     self.ctes.pop();
+                }
+                // A recursion needs the union itself.
+                let is_recursion = with.recursive
+                    && matches!(cte.query.body.as_ref(), SetExpr::SetOperation { .. });
+                if !is_recursion {
+                    name_if_random(self.state, &mut cte.query)?;
                 }
                 self.ctes.push((name, aliases.or(columns)));
             }
@@ -208,7 +215,7 @@ impl Resolver<'_> {
                 matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..));
             match item {
                 SelectItem::UnnamedExpr(expr) => {
-                    let text = expr.to_string();
+                    let text = crate::exclude::as_written(&expr.to_string());
                     self.expr(expr)?;
                     let repeated = plain.contains(expr)
                         || (wildcards && is_column(expr))
