@@ -4,9 +4,9 @@
 //! which files those are, and [`calls`] makes a table of a function such as
 //! `read_csv('a.csv', header = true)`; [`union`] puts together files with
 //! different columns, and [`file_columns`] adds columns that their paths give. [`csv`] is our own CSV
-//! scan. Parquet, JSON and Arrow files are read by DataFusion; [`parquet`] mends what it makes of a
-//! Parquet file's statistics, [`json`] reads JSON objects that span lines, and [`null_names`] what
-//! Hive writes for NULL.
+//! scan, and [`json`] reads JSON by arrow's reader. Parquet and Arrow files are read by DataFusion;
+//! [`parquet`] mends what it makes of a Parquet file's statistics, and [`null_names`] what Hive
+//! writes for NULL.
 
 mod calls;
 pub(crate) mod csv;

@@ -144,8 +144,13 @@ async fn what_comes_before_the_records_may_be_cut_anywhere() {
     let place = Place::new();
     place.write("mark.csv", "\u{feff}1,a\n2,b\n");
     place.write("titles.csv", "\u{feff}title\r\n\r\n1,a\r\n2,b\r\n");
+    // Within a line that `\n` ends, `\r` is as good as any other byte.
+    place.write("returns.csv", "title\rof one line\n1,a\n2,b\n");
+    place.write("newlines.csv", "title\nof one line\r1,a\r2,b\r");
     for piece in [1, 2, 3, 4, 8, 9, 10, 11, 12, 13, 1000] {
-        for (name, lines) in [("mark.csv", 0), ("titles.csv", 2)] {
+        for (name, lines) in
+            [("mark.csv", 0), ("titles.csv", 2), ("returns.csv", 1), ("newlines.csv", 1)]
+        {
             let knobs = Knobs { csv_piece_bytes: Some(piece), ..Knobs::default() };
             let session = session(&place, 4, knobs);
             let options = as_text(2).skip_lines(lines);
@@ -154,6 +159,22 @@ async fn what_comes_before_the_records_may_be_cut_anywhere() {
             let read = texts(&session, "SELECT * FROM t ORDER BY c0").await;
             assert_eq!(read, [["1", "a"], ["2", "b"]], "{name} in pieces of {piece}");
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn comments_may_be_longer_than_records() {
+    let place = Place::new();
+    let comment = "x".repeat(100_000);
+    place.write("t.csv", format!("1,a\n#{comment}\n2,b\n#{comment}"));
+    for piece in [10, 1000, 50_000] {
+        let knobs = Knobs { csv_piece_bytes: Some(piece), ..Knobs::default() };
+        let session = session(&place, 4, knobs);
+        let options = as_text(2).comment(b'#').max_record_bytes(10);
+        let frame = session.read_csv(place.path("t.csv"), options).await.unwrap();
+        session.register("t", frame).unwrap();
+        let read = texts(&session, "SELECT * FROM t ORDER BY c0").await;
+        assert_eq!(read, [["1", "a"], ["2", "b"]], "in pieces of {piece}");
     }
 }
 

@@ -34,6 +34,8 @@ pub(crate) struct CsvStyle {
     pub(crate) header: bool,
     /// What NULL is.
     pub(crate) null_text: String,
+    /// Whether a NULL that is alone on its line may look like the empty text.
+    pub(crate) lone_null_is_empty: bool,
     /// More words that are taken for NULL where they are not in quotes.
     pub(crate) null_words: Vec<String>,
     /// Which fields are quoted.
@@ -69,6 +71,7 @@ impl Default for CsvStyle {
             comment: None,
             header: true,
             null_text: String::new(),
+            lone_null_is_empty: false,
             null_words: Vec::new(),
             quotes: Quotes::Needed,
             forced: Forced::None,
@@ -428,17 +431,28 @@ impl Rows<'_> {
         Ok(())
     }
 
-    /// Readers skip empty lines, so a NULL that is alone on its line has to be visible.
+    /// Readers skip empty lines, so a NULL that is alone on its line has to be visible. In quotes, it
+    /// is an empty text where texts are read.
     fn push_lonely_null(&self, out: &mut Vec<u8>) -> Result<()> {
-        match self.lines.style.usable_quote() {
-            Some(quote) => out.extend_from_slice(&[quote, quote]),
-            None => {
-                let name = &self.lines.columns[0].name;
-                let what = format!("NULL in column \"{name}\" would be an empty line");
-                return Err(Error::query(what).with_hint("nullstr gives NULL a text"));
-            }
+        let Lines { style, quoting, columns } = self.lines;
+        let mut words = style.null_words.iter();
+        if let Some(word) = words.find(|word| quoting.leaves_word(word.as_bytes())) {
+            out.extend_from_slice(word.as_bytes());
+            return Ok(());
         }
-        Ok(())
+        let LineColumn { name, data_type, .. } = &columns[0];
+        let may_be_empty = style.lone_null_is_empty
+            || style.null_words.iter().any(String::is_empty)
+            || !has_empty_value(data_type);
+        let what = match style.usable_quote() {
+            Some(quote) if may_be_empty => {
+                out.extend_from_slice(&[quote, quote]);
+                return Ok(());
+            }
+            Some(_) => format!("NULL in column \"{name}\" would be an empty text"),
+            None => format!("NULL in column \"{name}\" would be an empty line"),
+        };
+        Err(Error::query(what).with_hint("nullstr gives NULL a text"))
     }
 
     /// That the field from `start` on needs quotes.
@@ -456,6 +470,12 @@ impl Rows<'_> {
 fn no_quotes(what: &str) -> Error {
     Error::query(format!("{what} cannot be written without quotes"))
         .with_hint("quotes are allowed with a quote and another quote_style than never")
+}
+
+/// Whether a value may have no text.
+fn has_empty_value(data_type: &DataType) -> bool {
+    let values = values_type(data_type);
+    values.is_string() || values.is_binary()
 }
 
 /// The type of the values themselves, of a column that may be encoded.
@@ -591,6 +611,25 @@ mod tests {
         assert_eq!(written(CsvStyle::default(), &batch), "\"\"\n1\n\"\"\n");
         let style = CsvStyle { null_text: "NULL".into(), skipped_lines: 2, ..CsvStyle::default() };
         assert_eq!(written(style, &batch), "\n\n\"\"\n1\nNULL\n");
+
+        // Among texts, `""` is one.
+        let texts = StringArray::from(vec![Some(""), None]);
+        let texts = table([("t", Arc::new(texts) as ArrayRef)]);
+        let error = try_written(CsvStyle::default(), &texts).unwrap_err();
+        assert_eq!(error.to_string(), "NULL in column \"t\" would be an empty text");
+        assert_eq!(error.hint(), Some("nullstr gives NULL a text"));
+        let words = |words: &[&str]| words.iter().map(ToString::to_string).collect();
+        for (style, expected) in [
+            (CsvStyle { null_text: "-".into(), ..CsvStyle::default() }, "t\n\"\"\n-\n"),
+            (
+                CsvStyle { null_words: words(&["a,b", "NA"]), ..CsvStyle::default() },
+                "t\n\"\"\nNA\n",
+            ),
+            (CsvStyle { null_words: words(&[""]), ..CsvStyle::default() }, "t\n\"\"\n\"\"\n"),
+            (CsvStyle { lone_null_is_empty: true, ..CsvStyle::default() }, "t\n\"\"\n\"\"\n"),
+        ] {
+            assert_eq!(written(style, &texts), expected);
+        }
     }
 
     #[test]

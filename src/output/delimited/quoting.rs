@@ -1,6 +1,7 @@
 //! Which fields of delimited text need quotes, and how they get them.
 
 use crate::output::cells::Form;
+use crate::scan::csv::BYTE_ORDER_MARK;
 
 /// The bytes that have a meaning, and the words that stand for NULL.
 ///
@@ -24,8 +25,6 @@ pub(super) struct Quoting {
 
 /// What begins a comment in most dialects that have any.
 const USUAL_COMMENT: u8 = b'#';
-
-const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 impl Quoting {
     pub(super) fn new(
@@ -70,6 +69,13 @@ impl Quoting {
             || self.holds_special(field)
             || is_first && (self.comments.contains(&field[0]) || field.starts_with(BYTE_ORDER_MARK))
             || self.null_words.iter().any(|word| word == field)
+    }
+
+    /// Whether a word is one without quotes as well, though it may be one for NULL.
+    pub(super) fn leaves_word(&self, word: &[u8]) -> bool {
+        word.first().is_some_and(|first| !self.comments.contains(first))
+            && !word.starts_with(BYTE_ORDER_MARK)
+            && !self.holds_special(word)
     }
 
     /// Whether the field gets quotes.

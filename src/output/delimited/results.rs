@@ -20,7 +20,8 @@ impl<'a> DelimitedWriter<'a> {
         sink: TextSink<'a>,
         delimiter: u8,
     ) -> Result<Self> {
-        let style = CsvStyle { delimiter, ..CsvStyle::default() };
+        // People are shown what there is, and have no other text for NULL.
+        let style = CsvStyle { delimiter, lone_null_is_empty: true, ..CsvStyle::default() };
         Ok(DelimitedWriter { lines: Lines::new(style, schema)?, sink, started: false })
     }
 

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, BooleanArray, BooleanBufferBuilder, LargeStringBuilder, NullBufferBuilder,
-    PrimitiveArray, StringBuilder, StringViewArray, make_view, new_null_array,
+    Array, ArrayRef, BinaryViewBuilder, BooleanArray, BooleanBufferBuilder, GenericBinaryBuilder,
+    LargeStringBuilder, NullBufferBuilder, OffsetSizeTrait, PrimitiveArray, StringBuilder,
+    StringViewArray, make_view, new_null_array, timezone::Tz,
 };
 use arrow::buffer::{Buffer, ScalarBuffer};
 use arrow::compute::cast_with_options;
@@ -29,9 +30,15 @@ pub(crate) struct Rules {
     /// Whether the words mean NULL whatever else they could be, or only where a value would be
     /// wrong.
     null_words_first: bool,
+    /// Whether they mean it where they are quoted, too.
+    quoted_nulls: bool,
+    /// Whether an empty text is NULL although it is quoted.
+    empty_is_null: bool,
     numbers: NumberStyle,
     /// The formats of dates and timestamps, by column of the file, where they are not ISO 8601.
     formats: Vec<Option<DateFormat>>,
+    /// The time zones, by column of the file, of timestamps that have one other than UTC.
+    zones: Vec<Option<Tz>>,
     /// Of each column of the file, whether its type was found in samples; none beyond the end was.
     found: Vec<bool>,
 }
@@ -40,20 +47,33 @@ impl Rules {
     /// The rules of a dialect for these columns of a file.
     ///
     /// # Errors
-    /// `Config` if a format of dates or timestamps is not valid.
+    /// `Config` if a format of dates or timestamps, or a time zone, is not valid.
     pub(crate) fn new(dialect: &Dialect, types: &[&DataType]) -> Result<Self> {
         let mut formats = Vec::with_capacity(types.len());
+        let mut zones = Vec::with_capacity(types.len());
         for (column, data_type) in types.iter().enumerate() {
             let format = dialect.format_of(column, data_type).map(DateFormat::new).transpose();
             formats.push(format.map_err(Error::config)?);
+            zones.push(match data_type {
+                DataType::Timestamp(_, Some(zone))
+                    if !matches!(zone.as_ref(), "UTC" | "+00:00") =>
+                {
+                    let unknown = |_| Error::config(format!("no time zone \"{zone}\""));
+                    Some(zone.parse().map_err(unknown)?)
+                }
+                _ => None,
+            });
         }
         Ok(Rules {
             quote: dialect.quote,
             escape: dialect.marks().escape,
             null_words: dialect.null_words.iter().map(|word| word.as_bytes().to_vec()).collect(),
             null_words_first: dialect.null_words_in_text,
+            quoted_nulls: dialect.quoted_nulls,
+            empty_is_null: dialect.null_words.iter().any(String::is_empty),
             numbers: NumberStyle { decimal: dialect.decimal, thousands: dialect.thousands },
             formats,
+            zones,
             found: dialect.found.clone(),
         })
     }
@@ -69,6 +89,11 @@ impl Rules {
         self.formats.get(column)?.as_ref()
     }
 
+    /// The time zone of a column of timestamps; `None`: UTC, or none at all.
+    fn zone(&self, column: usize) -> Option<&Tz> {
+        self.zones.get(column)?.as_ref()
+    }
+
     /// How numbers are written.
     pub(crate) fn numbers(&self) -> &NumberStyle {
         &self.numbers
@@ -76,6 +101,12 @@ impl Rules {
 
     fn is_null_word(&self, field: &[u8]) -> bool {
         self.null_words.iter().any(|word| word == field)
+    }
+
+    /// Whether a field is NULL whatever else its text could be. So it stands in the file.
+    fn is_null(&self, raw: &[u8], text: &[u8]) -> bool {
+        let word = if self.quoted_nulls { text } else { raw };
+        self.is_null_word(word) || self.empty_is_null && text.is_empty()
     }
 }
 
@@ -148,12 +179,26 @@ impl<'a> Fields<'a> {
     where
         'a: 's,
     {
-        match (self.rules.quote, raw) {
-            (Some(quote), [first, rest @ ..]) if self.index.has_quotes && *first == quote => {
-                unquoted(rest, quote, self.rules.escape, scratch)
-            }
-            _ => raw,
+        match self.index.has_quotes {
+            true => field_text(raw, self.rules.quote, self.rules.escape, scratch),
+            false => raw,
         }
+    }
+}
+
+/// The text of a field that stands so in the file.
+#[inline]
+pub(crate) fn field_text<'s>(
+    raw: &'s [u8],
+    quote: Option<u8>,
+    escape: Option<u8>,
+    scratch: &'s mut Vec<u8>,
+) -> &'s [u8] {
+    match (quote, raw) {
+        (Some(quote), [first, rest @ ..]) if *first == quote => {
+            unquoted(rest, quote, escape, scratch)
+        }
+        _ => raw,
     }
 }
 
@@ -201,10 +246,10 @@ pub(crate) struct Converted {
 
 /// Converts one column of these records.
 ///
-/// An empty field is NULL and so, as the rules say, is a null word. In a column of text, an empty
-/// field in quotes is an empty text. Types without a parser of their
-/// own go through text and arrow's cast. A column whose type was found in samples has only values
-/// of which nothing is lost; one whose type was given takes what can be converted.
+/// An empty field is NULL and so, as the rules say, is a null word. In quotes, both are texts in a
+/// column of text; in another one, the word is NULL if it is no value of the type. Types without a
+/// parser of their own go through text and arrow's cast. A column whose type was found in samples
+/// has only values of which nothing is lost; one whose type was given takes what can be converted.
 pub(crate) fn column<R>(fields: Fields<'_>, records: R, column: usize, to: &DataType) -> Converted
 where
     R: ExactSizeIterator<Item = usize> + Clone,
@@ -213,33 +258,39 @@ where
     let numbers = fields.rules.numbers();
     let plain = numbers.decimal == b'.' && numbers.thousands.is_none();
     let format = fields.rules.format(column);
+    let zone = fields.rules.zone(column);
     let found = fields.rules.is_found(column);
     macro_rules! integer {
         ($type:ty) => {
             match plain {
                 true => reader.primitive::<$type>(values::parse_int),
-                false => reader.primitive::<$type>(|field| {
-                    values::parse_i64_styled(field, numbers)?.try_into().ok()
-                }),
+                false => {
+                    reader.primitive::<$type>(|field| values::parse_int_styled(field, numbers))
+                }
             }
         };
     }
     macro_rules! timestamp {
         ($type:ty, $unit:expr, $zone:expr) => {
-            match (format, $zone) {
-                (Some(format), _) if found => {
+            match (format, zone, $zone) {
+                (Some(format), Some(zone), _) => {
+                    reader.primitive::<$type>(|field| format.parse_timestamp_in(field, $unit, zone))
+                }
+                (None, Some(zone), _) => reader
+                    .primitive::<$type>(|field| values::parse_timestamp_in(field, $unit, zone)),
+                (Some(format), ..) if found => {
                     reader.primitive::<$type>(|field| format.parse_exact_timestamp(field, $unit))
                 }
-                (Some(format), _) => {
+                (Some(format), ..) => {
                     reader.primitive::<$type>(|field| format.parse_timestamp(field, $unit))
                 }
-                (None, None) if found => reader.primitive::<$type>(|field| {
+                (None, _, None) if found => reader.primitive::<$type>(|field| {
                     values::parse_exact_timestamp::<false>(field, $unit)
                 }),
-                (None, Some(_)) if found => reader.primitive::<$type>(|field| {
+                (None, _, Some(_)) if found => reader.primitive::<$type>(|field| {
                     values::parse_exact_timestamp::<true>(field, $unit)
                 }),
-                (None, _) => {
+                (None, ..) => {
                     reader.primitive::<$type>(|field| values::parse_timestamp(field, $unit))
                 }
             }
@@ -261,10 +312,7 @@ where
         DataType::UInt8 => integer!(UInt8Type),
         DataType::UInt16 => integer!(UInt16Type),
         DataType::UInt32 => integer!(UInt32Type),
-        DataType::UInt64 => match plain {
-            true => reader.primitive::<UInt64Type>(values::parse_int),
-            false => reader.by_cast(to),
-        },
+        DataType::UInt64 => integer!(UInt64Type),
         DataType::Float32 => reader.primitive::<Float32Type>(|field| match plain {
             true => values::parse_f32(field),
             false => {
@@ -289,9 +337,9 @@ where
                 values::parse_decimal128_styled(field, *precision, *scale, numbers)
             })
             .with_type(to.clone()),
-        DataType::Decimal256(precision, scale) if plain => reader
+        DataType::Decimal256(precision, scale) => reader
             .primitive::<Decimal256Type>(|field| {
-                values::parse_decimal256(field, *precision, *scale)
+                values::parse_decimal256_styled(field, *precision, *scale, numbers)
             })
             .with_type(to.clone()),
         DataType::Date32 => match format {
@@ -326,6 +374,9 @@ where
             let bad = reader.texts::<true>(|text| builder.append_option(text));
             Converted { array: Arc::new(builder.finish()), bad }
         }
+        DataType::Binary => reader.bytes(GenericBinaryBuilder::<i32>::new()),
+        DataType::LargeBinary => reader.bytes(GenericBinaryBuilder::<i64>::new()),
+        DataType::BinaryView => reader.bytes(BinaryViewBuilder::new()),
         other => reader.by_cast(other),
     }
 }
@@ -339,6 +390,32 @@ impl Converted {
     }
 }
 
+/// A builder of one of the arrays of bytes.
+trait BytesBuilder {
+    fn append(&mut self, bytes: Option<&[u8]>);
+    fn finished(&mut self) -> ArrayRef;
+}
+
+impl<T: OffsetSizeTrait> BytesBuilder for GenericBinaryBuilder<T> {
+    fn append(&mut self, bytes: Option<&[u8]>) {
+        self.append_option(bytes);
+    }
+
+    fn finished(&mut self) -> ArrayRef {
+        Arc::new(self.finish())
+    }
+}
+
+impl BytesBuilder for BinaryViewBuilder {
+    fn append(&mut self, bytes: Option<&[u8]>) {
+        self.append_option(bytes);
+    }
+
+    fn finished(&mut self) -> ArrayRef {
+        Arc::new(self.finish())
+    }
+}
+
 struct Column<'a, R> {
     fields: Fields<'a>,
     column: usize,
@@ -347,12 +424,12 @@ struct Column<'a, R> {
 
 impl<R: ExactSizeIterator<Item = usize> + Clone> Column<'_, R> {
     /// Calls `value` with the text of each field that is not NULL, `null` for the others.
-    /// `QUOTED_EMPTY` says that an empty field is not NULL if it is quoted.
+    /// `QUOTED` says that an empty field is not NULL if it is quoted.
     ///
     /// `value` says whether the field has the column's type. Gives the records where it has not,
     /// for which `null` has been called as well.
     #[inline]
-    fn each<S, const QUOTED_EMPTY: bool>(
+    fn each<S, const QUOTED: bool>(
         &self,
         state: &mut S,
         mut value: impl FnMut(&mut S, &[u8]) -> bool,
@@ -370,12 +447,12 @@ impl<R: ExactSizeIterator<Item = usize> + Clone> Column<'_, R> {
             }
             let raw = self.fields.raw(record, self.column);
             let field = self.fields.text_of(raw, &mut scratch);
-            let is_empty = if QUOTED_EMPTY { raw.is_empty() } else { field.is_empty() };
-            if is_empty || (rules.null_words_first && rules.is_null_word(field)) {
+            let is_empty = if QUOTED { raw.is_empty() } else { field.is_empty() };
+            if is_empty || (rules.null_words_first && rules.is_null(raw, field)) {
                 null(state);
             } else if !value(state, field) {
                 null(state);
-                if rules.null_words_first || !rules.is_null_word(field) {
+                if !rules.is_null_word(field) {
                     bad.push(record);
                 }
             }
@@ -438,8 +515,8 @@ impl<R: ExactSizeIterator<Item = usize> + Clone> Column<'_, R> {
     }
 
     /// Calls `append` with every text, `None` where it is NULL or not UTF-8.
-    fn texts<const QUOTED_EMPTY: bool>(&self, mut append: impl FnMut(Option<&str>)) -> Vec<usize> {
-        self.each::<_, QUOTED_EMPTY>(
+    fn texts<const QUOTED: bool>(&self, mut append: impl FnMut(Option<&str>)) -> Vec<usize> {
+        self.each::<_, QUOTED>(
             &mut append,
             |append, field| match std::str::from_utf8(field) {
                 Ok(text) => {
@@ -450,6 +527,23 @@ impl<R: ExactSizeIterator<Item = usize> + Clone> Column<'_, R> {
             },
             |append| append(None),
         )
+    }
+
+    /// Bytes from their hexadecimal digits.
+    fn bytes(&self, mut builder: impl BytesBuilder) -> Converted {
+        let mut bytes = Vec::new();
+        let bad = self.each::<_, true>(
+            &mut builder,
+            |builder, field| {
+                let is_hex = values::parse_hex(field, &mut bytes);
+                if is_hex {
+                    builder.append(Some(&bytes));
+                }
+                is_hex
+            },
+            |builder| builder.append(None),
+        );
+        Converted { array: builder.finished(), bad }
     }
 
     /// Texts of up to twelve bytes in their views, longer ones in one buffer of the array.
@@ -565,6 +659,45 @@ mod tests {
     }
 
     #[test]
+    fn quoted_words_are_values() {
+        let lines = "NA\n\"NA\"\n\"7\"\n\"\"\n";
+        let words = Dialect {
+            null_words: vec!["NA".to_string(), "7".to_string()],
+            null_words_in_text: true,
+            ..Dialect::default()
+        };
+        let quoted = Dialect { quoted_nulls: true, ..words.clone() };
+        for (to, values) in [
+            (DataType::Utf8View, ["NULL", "NA", "7", ""]),
+            (DataType::Utf8, ["NULL", "NA", "7", ""]),
+            // A word that is no value of the type can only mean NULL.
+            (DataType::Int64, ["NULL", "NULL", "7", "NULL"]),
+        ] {
+            assert_eq!(column_of(lines, &words, &to), values, "{to}");
+        }
+        assert_eq!(column_of(lines, &quoted, &DataType::Utf8View), ["NULL", "NULL", "NULL", ""]);
+        assert_eq!(column_of(lines, &quoted, &DataType::Int64), ["NULL"; 4]);
+    }
+
+    #[test]
+    fn bytes_are_hexadecimal_digits() {
+        let lines = "00ff\n\"\"\n\n0\nxx\n\"NA\"\n";
+        for to in [DataType::Binary, DataType::LargeBinary, DataType::BinaryView] {
+            let dialect = Dialect::default();
+            let rules = Rules::new(&dialect, &[&to]).expect("there are no formats");
+            let mut index = Index::default();
+            let bytes = lines.as_bytes();
+            structure::find(bytes, 0, bytes.len(), true, 1, &dialect.marks(), &mut index);
+            let fields = Fields { bytes, index: &index, width: 1, rules: &rules };
+            let Converted { array, bad } = column(fields, 0..index.starts.len(), 0, &to);
+            assert_eq!((array.data_type(), &bad), (&to, &vec![2, 3]));
+            let array = arrow::compute::cast(&array, &DataType::Binary).expect("all are bytes");
+            let values: Vec<_> = array.as_binary::<i32>().iter().collect();
+            assert_eq!(values, [Some(&[0, 255][..]), Some(&[]), None, None, None], "{to}");
+        }
+    }
+
+    #[test]
     fn padded_fields_are_null() {
         let dialect = Dialect::default();
         let rules = Rules::new(&dialect, &[&DataType::Utf8; 3]).expect("there are no formats");
@@ -652,6 +785,16 @@ mod tests {
             assert_eq!(read(&found), as_found, "{lines:?} found to be {to}");
         }
 
+        // The clock of a zone.
+        let zurich = DataType::Timestamp(TimeUnit::Second, Some("Europe/Zurich".into()));
+        let lines = "2020-07-01 12:00:00\n2020-07-01 12:00:00Z\n2020-03-29 02:30:00\n";
+        let clock = ["2020-07-01T12:00:00+02:00", "2020-07-01T14:00:00+02:00", "!"];
+        assert_eq!(column_of(lines, &given, &zurich), clock);
+        let dots = Dialect { formats: vec![Some("%d.%m.%Y".to_string())], ..given.clone() };
+        assert_eq!(column_of("1.7.2020\n", &dots, &zurich), ["2020-07-01T00:00:00+02:00"]);
+        let nowhere = DataType::Timestamp(TimeUnit::Second, Some("Nowhere".into()));
+        assert!(Rules::new(&given, &[&nowhere]).is_err());
+
         let formatted = Dialect { formats: vec![Some("%d.%m.%Y %T.%f".to_string())], ..given };
         let found = Dialect { found: vec![true], ..formatted.clone() };
         let lines = "2.1.2015 01:00:00.123456789\n2.1.2015 01:00:00.5\n";
@@ -670,5 +813,10 @@ mod tests {
         assert_eq!(column_of(lines, &german, &DataType::Int64), ["1234", "12", "12"]);
         assert_eq!(column_of(lines, &found, &DataType::Int64), ["1234", "!", "!"]);
         assert_eq!(column_of("1e39\n1,5\n", &german, &DataType::Float32), ["!", "1.5"]);
+        let decimals = "1.234\n1.234,5675\n1.5\n";
+        for to in [DataType::Decimal128(38, 3), DataType::Decimal256(40, 3)] {
+            assert_eq!(column_of(decimals, &german, &to), ["1234.000", "1234.568", "!"], "{to}");
+        }
+        assert_eq!(column_of("1.234\n", &german, &DataType::UInt64), ["1234"]);
     }
 }

@@ -19,6 +19,9 @@ pub(crate) const USUAL_NULL_WORDS: [&str; 9] =
 /// take the rest of the file into memory.
 pub(crate) const MAX_RECORD_BYTES: usize = 64 << 20;
 
+/// The most that a user may say: offsets within a record, and a piece more, are of 32 bits.
+pub(crate) const MOST_RECORD_BYTES: usize = u32::MAX as usize - 4 * PIECE_BYTES;
+
 /// How much of a file is looked at at once unless a test says so.
 pub(super) const PIECE_BYTES: usize = 2 << 20;
 
@@ -67,6 +70,8 @@ pub(crate) struct Dialect {
     pub(crate) null_words: Vec<String>,
     /// Whether `null_words` hold in text columns too.
     pub(crate) null_words_in_text: bool,
+    /// Whether they hold where they are quoted, too.
+    pub(crate) quoted_nulls: bool,
     /// Byte before the fraction of a number.
     pub(crate) decimal: u8,
     /// Byte between groups of three digits of a number.
@@ -125,6 +130,7 @@ impl Default for Dialect {
             checks_names: false,
             null_words: USUAL_NULL_WORDS.iter().map(ToString::to_string).collect(),
             null_words_in_text: false,
+            quoted_nulls: false,
             decimal: b'.',
             thousands: None,
             date_format: None,
@@ -149,18 +155,6 @@ impl Default for Dialect {
 }
 
 impl Dialect {
-    /// A state machine for this dialect, at the start of a record.
-    pub(crate) fn reader(&self) -> csv_core::Reader {
-        csv_core::ReaderBuilder::new()
-            .delimiter(self.delimiter)
-            .quoting(self.quote.is_some())
-            .quote(self.quote.unwrap_or(b'"'))
-            .escape(self.escape)
-            .double_quote(self.escape.is_none())
-            .comment(self.comment)
-            .build()
-    }
-
     /// Whether files of both are read alike; they may be of different lengths.
     pub(crate) fn reads_like(&self, other: &Dialect) -> bool {
         let form = |dialect: &Dialect| {

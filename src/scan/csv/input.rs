@@ -199,6 +199,8 @@ impl Input {
                 let missing = end.saturating_sub(piece.end()) as usize;
                 if missing > 0 {
                     read_at(file, &mut piece.bytes, piece.base, missing)?;
+                    // More has come since the file was opened; its last record may not be whole.
+                    piece.bytes.truncate(size.saturating_sub(piece.base) as usize);
                 }
                 if piece.end() < end {
                     let shrunk = "a file has become shorter while it was read";
@@ -229,7 +231,8 @@ impl Input {
     }
 }
 
-/// Appends `count` bytes of the file, of which `bytes` are those from `base` on; fewer if it ends.
+/// Appends `count` bytes of the file, of which `bytes` are those from `base` on; fewer if it ends, and
+/// more if there is room for them.
 fn read_at(file: &File, bytes: &mut Vec<u8>, base: u64, count: usize) -> Result<()> {
     let wanted = bytes.len() + count;
     bytes.reserve_exact(count);
@@ -244,4 +247,24 @@ fn read_at(file: &File, bytes: &mut Vec<u8>, base: u64, count: usize) -> Result<
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_ends_where_it_ended_when_it_was_opened() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"1,2\n3,4\n5,").unwrap();
+        let mut input = Input::File { file: Arc::new(file), size: 8 };
+        let bytes = Vec::with_capacity(64);
+        let mut piece = Piece { bytes, ..Piece::default() };
+        for (from, count) in [(0, 2), (2, 6), (4, 100), (8, 100)] {
+            input.load(&mut piece, from, count).await.unwrap();
+            assert_eq!((piece.base, piece.end(), piece.at_end), (from, 8, true));
+        }
+    }
 }

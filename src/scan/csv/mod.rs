@@ -45,7 +45,7 @@ mod structure;
 mod values;
 
 pub(crate) use dialect::{Dialect, Newline};
-pub(crate) use encoding::Encoding;
+pub(crate) use encoding::{BYTE_ORDER_MARK, Encoding};
 pub(crate) use format::{CsvFormat, CsvFormatFactory};
 pub use options::CsvOptions;
 pub(crate) use options::{Rejects, Types};

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
+use super::dialect::MOST_RECORD_BYTES;
 use super::encoding::Encoding;
 use super::sniff::{Sniffed, column_place};
 use crate::error::{Error, Result};
@@ -19,6 +20,8 @@ use crate::write::csv::CsvWriteOptions;
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct CsvOptions {
+    /// Whether nothing is found from the files.
+    pub(crate) as_said: bool,
     pub(crate) delimiter: Option<u8>,
     /// `Some(None)`: fields are never quoted.
     pub(crate) quote: Option<Option<u8>>,
@@ -34,6 +37,7 @@ pub struct CsvOptions {
     pub(crate) use_columns: Option<Vec<String>>,
     pub(crate) all_text: bool,
     pub(crate) null_words: Option<Vec<String>>,
+    pub(crate) quoted_nulls: bool,
     pub(crate) decimal: Option<u8>,
     pub(crate) thousands: Option<u8>,
     pub(crate) date_format: Option<String>,
@@ -93,7 +97,7 @@ type OptionNames = (&'static [&'static str], fn(&mut CsvOptions, &Given<'_>) -> 
 
 /// The options of `CREATE EXTERNAL TABLE … OPTIONS (…)` and of `read_csv(…)`, besides those in
 /// [`FileOptions::NAMES`].
-const OPTIONS: [OptionNames; 27] = [
+const OPTIONS: [OptionNames; 29] = [
     (&["delim", "sep", "delimiter"], |o, given| {
         o.delimiter = Some(given.byte()?);
         Ok(())
@@ -159,6 +163,10 @@ const OPTIONS: [OptionNames; 27] = [
         o.null_words = Some(given.texts()?);
         Ok(())
     }),
+    (&["allow_quoted_nulls"], |o, given| {
+        o.quoted_nulls = given.boolean()?;
+        Ok(())
+    }),
     (&["decimal_separator", "decimal"], |o, given| {
         o.decimal = Some(given.byte()?);
         Ok(())
@@ -192,6 +200,10 @@ const OPTIONS: [OptionNames; 27] = [
         });
         Ok(())
     }),
+    (&["auto_detect"], |o, given| {
+        o.as_said = !given.boolean()?;
+        Ok(())
+    }),
     // Any file may have them.
     (&["newlines_in_values"], |_, given| given.boolean().map(drop)),
     (&["parallel"], |o, given| {
@@ -212,8 +224,11 @@ const OPTIONS: [OptionNames; 27] = [
     }),
     (&["max_line_size", "maximum_line_size"], |o, given| {
         o.max_record_bytes = match given.count()? {
-            0 => return Err(given.must_be("a number of bytes above 0")),
-            bytes => Some(bytes),
+            bytes @ 1..=MOST_RECORD_BYTES => Some(bytes),
+            _ => {
+                let allowed = format!("a number of bytes from 1 to {MOST_RECORD_BYTES}");
+                return Err(given.must_be(&allowed));
+            }
         };
         Ok(())
     }),
@@ -245,6 +260,14 @@ impl CsvOptions {
     /// Options with everything left to be found from the file.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Whether what is not said is found from the files. Default: `true`. If not, the columns have to
+    /// be said, by [`CsvOptions::schema`], and all else is as usual: `,` between fields, `"` around
+    /// them and doubled inside, no header, no comments, ISO 8601 for dates, UTF-8.
+    pub fn auto_detect(mut self, yes: bool) -> Self {
+        self.as_said = !yes;
+        self
     }
 
     /// The byte between fields. Default: the one that splits the file best, of `,` tab `;` `|` `:`
@@ -324,6 +347,13 @@ impl CsvOptions {
     /// `NA`, `N/A`, `\N`) in columns that are not text, where they could be nothing else.
     pub fn null_words(mut self, words: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.null_words = Some(words.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Whether the words of [`CsvOptions::null_words`] mean NULL where they are quoted, too. Default:
+    /// `false`; in a column of text those are words.
+    pub fn allow_quoted_nulls(mut self, yes: bool) -> Self {
+        self.quoted_nulls = yes;
         self
     }
 
@@ -408,9 +438,9 @@ impl CsvOptions {
         self
     }
 
-    /// Longest record in bytes. Default: 64 MiB.
+    /// Longest record in bytes, at most somewhat less than 4 GiB. Default: 64 MiB.
     pub fn max_record_bytes(mut self, bytes: usize) -> Self {
-        self.max_record_bytes = Some(bytes);
+        self.max_record_bytes = Some(bytes.min(MOST_RECORD_BYTES));
         self
     }
 

@@ -248,29 +248,29 @@ impl Scan {
 
     /// Where the first line that is read begins: after a byte order mark and skipped lines.
     async fn after_preamble(&mut self) -> Result<u64> {
+        let newline = self.reading.dialect.newline.byte();
+        let count = self.piece_bytes().max(BYTE_ORDER_MARK.len());
         let mut piece = std::mem::take(&mut self.piece);
-        let mut count = self.piece_bytes().max(BYTE_ORDER_MARK.len());
-        let start = loop {
-            self.input.load(&mut piece, 0, count).await?;
-            let mut start = match piece.bytes.starts_with(BYTE_ORDER_MARK) {
-                true => BYTE_ORDER_MARK.len(),
-                false => 0,
+        self.input.load(&mut piece, 0, count).await?;
+        let is_marked = piece.bytes.starts_with(BYTE_ORDER_MARK);
+        let mut start = if is_marked { BYTE_ORDER_MARK.len() as u64 } else { 0 };
+        let mut left = self.reading.dialect.skip_lines;
+        while left > 0 {
+            self.input.load(&mut piece, start, count).await?;
+            if piece.bytes.is_empty() {
+                break;
+            }
+            let ends = memchr::memchr_iter(newline, &piece.bytes).take(left);
+            let (ended, last) = ends.fold((0, None), |(count, _), end| (count + 1, Some(end)));
+            left -= ended;
+            start = match last {
+                Some(end) if left == 0 => start + end as u64 + 1,
+                _ => piece.end(),
             };
-            let lines = self.reading.dialect.skip_lines;
-            let skipped = (0..lines).try_for_each(|_| {
-                start += line_len(&piece.bytes[start..], piece.at_end)?;
-                Some(())
-            });
-            if skipped.is_some() {
-                break start;
-            }
-            if piece.at_end {
-                break piece.bytes.len();
-            }
-            count *= 2;
-        };
+            tokio::task::consume_budget().await;
+        }
         self.piece = piece;
-        Ok(start as u64)
+        Ok(start)
     }
 
     /// Where the first record of the file begins that is no header, whatever part is ours.
@@ -359,7 +359,7 @@ impl Scan {
                     return Err(self.too_long(position).await);
                 }
                 Skip::More { from: 0 } => {
-                    count = (2 * count).min(self.most_open_bytes()).max(count);
+                    count = (2 * count).min(self.most_open_bytes(bytes)).max(count);
                     self.make_room(self.piece.bytes.capacity() + count, position).await?;
                 }
                 Skip::More { from } => position += from as u64,
@@ -387,16 +387,17 @@ impl Scan {
             return Err(self.too_long(self.piece.base + from as u64).await);
         }
         let open = held - from;
-        let more = open.min(self.most_open_bytes() - open).max(BEYOND_BYTES);
+        let most = self.most_open_bytes(&self.piece.bytes[from..]);
+        let more = open.min(most.saturating_sub(open)).max(BEYOND_BYTES);
         let base = self.piece.base;
         let count = held + more;
         self.make_room(count, base + from as u64).await?;
         self.input.load(&mut self.piece, base, count).await
     }
 
-    /// How much has to be seen of a record to know that it is too long.
-    fn most_open_bytes(&self) -> usize {
-        self.reading.dialect.max_record_bytes.saturating_add(BEYOND_BYTES)
+    /// How much has to be seen of a record that begins so to know that it is too long.
+    fn most_open_bytes(&self, bytes: &[u8]) -> usize {
+        self.most_bytes(bytes).saturating_add(BEYOND_BYTES)
     }
 
     /// Takes memory for a piece that has become longer than usual because of the record at `offset`.
@@ -578,12 +579,16 @@ impl Scan {
         }
     }
 
-    /// Whether a record of which there is more than these bytes is longer than allowed. What seems
-    /// to be one may be a comment.
-    fn is_too_long(&self, bytes: &[u8]) -> bool {
+    /// How long a record may be that begins so. What seems to be one may be a comment.
+    fn most_bytes(&self, bytes: &[u8]) -> usize {
         let most = self.reading.dialect.max_record_bytes;
         let is_comment = self.reading.marks.comment.is_some_and(|byte| bytes.starts_with(&[byte]));
-        bytes.len() > if is_comment { most.max(MAX_RECORD_BYTES) } else { most }
+        if is_comment { most.max(MAX_RECORD_BYTES) } else { most }
+    }
+
+    /// Whether a record of which there is more than these bytes is longer than allowed.
+    fn is_too_long(&self, bytes: &[u8]) -> bool {
+        bytes.len() > self.most_bytes(bytes)
     }
 
     /// Where the first of these records of the piece begins that is longer than allowed, without
@@ -657,15 +662,4 @@ fn batch(schema: &SchemaRef, arrays: Vec<ArrayRef>, rows: usize) -> Result<Recor
 fn bad_values(converted: Converted, column: usize) -> Outcome {
     let bad = converted.bad.into_iter().map(|record| (record, column)).collect();
     Outcome::BadValues(bad, None)
-}
-
-/// Bytes up to and with the end of the line; `None` if there is no end, or if it may go on after
-/// these bytes, which are the last of the file if they are `at_end`.
-fn line_len(bytes: &[u8], at_end: bool) -> Option<usize> {
-    let end = memchr::memchr2(b'\n', b'\r', bytes)?;
-    match bytes[end..] {
-        [b'\r', b'\n', ..] => Some(end + 2),
-        [b'\r'] if !at_end => None,
-        _ => Some(end + 1),
-    }
 }

@@ -1,254 +1,116 @@
 //! How the dates and timestamps of a column are written.
 //!
-//! A value such as `3/1/16 0:07` is taken apart into numbers and what separates them. All values of
-//! a column must be made alike; then the order of day, month and year follows from those values
-//! that leave no other. A column in which every date could be read both ways is none.
+//! The usual formats are tried on the first value, and those that fit on all others. A column in
+//! which every date could be read with the day first and with the month first is none.
 
-use super::kind::is_of_microseconds;
+use std::sync::LazyLock;
 
-/// Whether a date has this part first, second or third.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Orders {
-    /// Month, day, year.
-    mdy: bool,
-    /// Day, month, year.
-    dmy: bool,
-    /// Year, month, day.
-    ymd: bool,
+use arrow::datatypes::TimeUnit;
+
+use crate::scan::csv::values::DateFormat;
+
+/// A format that is tried.
+#[derive(Debug)]
+pub(super) struct Format {
+    pub(super) text: String,
+    pub(super) has_time: bool,
+    parser: DateFormat,
+    /// Whether days and months must have two digits: `1.2.10` is a version rather than a date.
+    is_padded: bool,
 }
 
-/// What all values of a column have in common.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Shape {
-    separator: Separator,
-    /// Whether the month is a name.
-    named_month: bool,
-    /// Digits of the year: 2 or 4.
-    year_digits: usize,
-    time: Option<Time>,
+impl Format {
+    /// Whether a value is written so, and nothing of it is lost.
+    fn fits(&self, field: &[u8]) -> bool {
+        let is_padded = |field: &[u8]| (field.get(2), field.get(5)) == (Some(&b'.'), Some(&b'.'));
+        self.parser.parse_exact_timestamp(field, TimeUnit::Microsecond).is_some()
+            && (!self.is_padded || is_padded(field))
+            && (!self.has_time || has_whole_minutes(field))
+    }
 }
 
-/// What stands between the parts of a date.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Separator {
-    /// The same byte twice: `/`, `-`, `.` or a space.
-    Byte(u8),
-    /// As in `Jan 5, 2011`.
-    Comma,
+/// Whether two digits follow each colon: `10:5` could be half past ten.
+fn has_whole_minutes(field: &[u8]) -> bool {
+    let mut parts = field.split(|byte| *byte == b':').skip(1);
+    parts.all(|part| part.len() >= 2 && part[..2].iter().all(u8::is_ascii_digit))
 }
 
-/// The form of a time of day after the date.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Time {
-    /// A space or `T`.
-    before: u8,
-    seconds: bool,
-    fraction: bool,
-    /// AM or PM follows a space.
-    half: bool,
-}
+/// All formats that are tried.
+static FORMATS: LazyLock<Vec<Format>> = LazyLock::new(|| {
+    let mut dates = Vec::new();
+    for separator in ["/", "-", "."] {
+        let mut add = |parts: [&str; 3]| dates.push(parts.join(separator));
+        add(["%Y", "%m", "%d"]);
+        add(["%d", "%m", "%Y"]);
+        // Dots stand between parts where the day comes first.
+        if separator != "." {
+            add(["%m", "%d", "%Y"]);
+        }
+        // Years of two digits are only told from days by a slash, or by the name of the month.
+        if separator == "/" {
+            add(["%d", "%m", "%y"]);
+            add(["%m", "%d", "%y"]);
+        }
+    }
+    dates.push(PADDED.to_string());
+    for year in ["%Y", "%y"] {
+        for separator in ["/", "-", ".", " "] {
+            dates.push(["%d", "%b", year].join(separator));
+            if separator != "." {
+                dates.push(["%b", "%d", year].join(separator));
+            }
+        }
+        dates.push(format!("%b %d, {year}"));
+    }
+    let mut times = vec![String::new()];
+    for before in [" ", "T"] {
+        for (hour, half) in [("%H", ""), ("%I", " %p")] {
+            for seconds in ["", ":%S", ":%S.%f"] {
+                times.push(format!("{before}{hour}:%M{seconds}{half}"));
+            }
+        }
+    }
+    let all = dates.iter().flat_map(|date| times.iter().map(move |time| (date, time)));
+    let all = all.filter_map(|(date, time)| {
+        let text = format!("{date}{time}");
+        let parser = DateFormat::new(&text).ok()?;
+        Some(Format { text, has_time: !time.is_empty(), parser, is_padded: date == PADDED })
+    });
+    all.collect()
+});
+
+/// The date whose days and months must have two digits.
+const PADDED: &str = "%d.%m.%y";
 
 /// What the values of a column have been so far.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) enum Days {
     /// No value was seen.
     #[default]
     Unseen,
-    Alike(Alike),
-    /// Some value is no date, or is written differently.
-    None,
-}
-
-/// Dates that are written alike.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Alike {
-    shape: Shape,
-    orders: Orders,
+    /// All values fit these formats; none at all if there is none.
+    Alike(Vec<&'static Format>),
 }
 
 impl Days {
     /// Looks at one value.
     pub(super) fn add(&mut self, field: &[u8]) {
-        let found = match self {
-            Days::None => return,
-            _ => parse(field),
-        };
-        *self = match (*self, found) {
-            (Days::Unseen, Some(alike)) => Days::Alike(alike),
-            (Days::Alike(a), Some(b)) if a.shape == b.shape => {
-                let orders = Orders {
-                    mdy: a.orders.mdy && b.orders.mdy,
-                    dmy: a.orders.dmy && b.orders.dmy,
-                    ymd: a.orders.ymd && b.orders.ymd,
-                };
-                let any = orders.mdy || orders.dmy || orders.ymd;
-                if any { Days::Alike(Alike { orders, ..a }) } else { Days::None }
+        match self {
+            Days::Unseen => {
+                let fit = FORMATS.iter().filter(|format| format.fits(field));
+                *self = Days::Alike(fit.collect());
             }
-            _ => Days::None,
-        };
-    }
-
-    /// The format of the column and whether it has a time of day, if all values have one and there
-    /// is no doubt about it.
-    pub(super) fn format(&self) -> Option<(String, bool)> {
-        let Days::Alike(Alike { shape, orders }) = self else { return None };
-        let year = if shape.year_digits == 4 { "%Y" } else { "%y" };
-        let month = if shape.named_month { "%b" } else { "%m" };
-        let parts = match orders {
-            Orders { mdy: true, dmy: false, ymd: false } => [month, "%d", year],
-            Orders { mdy: false, dmy: true, ymd: false } => ["%d", month, year],
-            Orders { mdy: false, dmy: false, ymd: true } => [year, month, "%d"],
-            _ => return None,
-        };
-        let mut format = match shape.separator {
-            Separator::Byte(byte) => parts.join(&char::from(byte).to_string()),
-            Separator::Comma => format!("{} {}, {}", parts[0], parts[1], parts[2]),
-        };
-        if let Some(time) = shape.time {
-            format.push(char::from(time.before));
-            format.push_str(if time.half { "%I:%M" } else { "%H:%M" });
-            format.push_str(if time.seconds { ":%S" } else { "" });
-            format.push_str(if time.fraction { ".%f" } else { "" });
-            format.push_str(if time.half { " %p" } else { "" });
-        }
-        Some((format, shape.time.is_some()))
-    }
-}
-
-/// A number at the front: its value, its digits and the rest. At most four digits.
-fn number(text: &[u8]) -> Option<(u32, usize, &[u8])> {
-    let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    if !(1..=4).contains(&digits) {
-        return None;
-    }
-    let value = text[..digits].iter().fold(0, |value, byte| value * 10 + u32::from(byte - b'0'));
-    Some((value, digits, &text[digits..]))
-}
-
-/// The name of a month, of three letters, at the front, and the rest.
-fn month_name(text: &[u8]) -> Option<&[u8]> {
-    const MONTHS: [&[u8; 3]; 12] = [
-        b"jan", b"feb", b"mar", b"apr", b"may", b"jun", b"jul", b"aug", b"sep", b"oct", b"nov",
-        b"dec",
-    ];
-    let (name, rest) = text.split_at_checked(3)?;
-    let known = MONTHS.iter().any(|month| name.eq_ignore_ascii_case(*month));
-    (known && !rest.first().is_some_and(u8::is_ascii_alphabetic)).then_some(rest)
-}
-
-fn parse(field: &[u8]) -> Option<Alike> {
-    const LONGEST: usize = 40;
-    if field.len() > LONGEST {
-        return None;
-    }
-    // A month's name comes first or second; in its place the order is certain.
-    if let Some(rest) = month_name(field) {
-        return month_first(rest);
-    }
-    let (first, first_digits, rest) = number(field)?;
-    let (separator, rest) = rest.split_first()?;
-    if !matches!(separator, b'/' | b'-' | b'.' | b' ') {
-        return None;
-    }
-    let is_day = |value: u32, digits: usize| (1..=31).contains(&value) && digits <= 2;
-    let is_month = |value: u32, digits: usize| (1..=12).contains(&value) && digits <= 2;
-    let orders_only = |mdy, dmy, ymd| Orders { mdy, dmy, ymd };
-    if let Some(rest) = month_name(rest) {
-        let rest = rest.strip_prefix(std::slice::from_ref(separator))?;
-        let (_, year_digits, rest) = number(rest)?;
-        let shape = shape(Separator::Byte(*separator), true, year_digits, rest)?;
-        let certain = Alike { shape, orders: orders_only(false, true, false) };
-        return is_day(first, first_digits).then_some(certain);
-    }
-    if *separator == b' ' {
-        return None;
-    }
-    let (second, second_digits, rest) = number(rest)?;
-    let rest = rest.strip_prefix(std::slice::from_ref(separator))?;
-    let (third, third_digits, rest) = number(rest)?;
-    if first_digits == 4 {
-        let shape = shape(Separator::Byte(*separator), false, 4, rest)?;
-        let valid = is_month(second, second_digits) && is_day(third, third_digits);
-        return valid.then_some(Alike { shape, orders: orders_only(false, false, true) });
-    }
-    // Those of versions, such as 1.2.10, are no dates.
-    let short = first_digits.min(second_digits) < 2;
-    if *separator == b'.' && third_digits == 2 && short {
-        return None;
-    }
-    let shape = shape(Separator::Byte(*separator), false, third_digits, rest)?;
-    let orders = Orders {
-        // Dots stand between parts where the day comes first.
-        mdy: *separator != b'.' && is_month(first, first_digits) && is_day(second, second_digits),
-        dmy: is_day(first, first_digits) && is_month(second, second_digits),
-        ymd: false,
-    };
-    (orders.mdy || orders.dmy).then_some(Alike { shape, orders })
-}
-
-/// `Jan 5, 2011` or `Jan-05-2011`, after the month.
-fn month_first(rest: &[u8]) -> Option<Alike> {
-    let (separator, rest) = rest.split_first()?;
-    if !matches!(separator, b'/' | b'-' | b' ') {
-        return None;
-    }
-    let (day, day_digits, rest) = number(rest)?;
-    let (separator, rest) = match rest.strip_prefix(b", ") {
-        Some(rest) if *separator == b' ' => (Separator::Comma, rest),
-        _ => (Separator::Byte(*separator), rest.strip_prefix(std::slice::from_ref(separator))?),
-    };
-    let (_, year_digits, rest) = number(rest)?;
-    let shape = shape(separator, true, year_digits, rest)?;
-    let valid = (1..=31).contains(&day) && day_digits <= 2;
-    valid.then_some(Alike { shape, orders: Orders { mdy: true, dmy: false, ymd: false } })
-}
-
-/// The shape of a date with what follows it.
-fn shape(
-    separator: Separator,
-    named_month: bool,
-    year_digits: usize,
-    rest: &[u8],
-) -> Option<Shape> {
-    // Years of two digits are only told from days by a slash, or by the name of the month.
-    let short = matches!(separator, Separator::Byte(b'/')) || named_month;
-    if !(year_digits == 4 || year_digits == 2 && (short || separator == Separator::Byte(b'.'))) {
-        return None;
-    }
-    let time = match rest.split_first() {
-        None => None,
-        Some((before @ (b' ' | b'T'), rest)) => Some(time(*before, rest)?),
-        Some(_) => return None,
-    };
-    Some(Shape { separator, named_month, year_digits, time })
-}
-
-/// What follows two digits of minutes or seconds.
-fn two_digits(text: &[u8]) -> Option<&[u8]> {
-    number(text).filter(|(value, digits, _)| *digits == 2 && *value <= 59).map(|(.., rest)| rest)
-}
-
-fn time(before: u8, text: &[u8]) -> Option<Time> {
-    let (hour, hour_digits, rest) = number(text)?;
-    if hour > 23 || hour_digits > 2 {
-        return None;
-    }
-    let (mut seconds, mut fraction) = (false, false);
-    let mut rest = two_digits(rest.strip_prefix(b":")?)?;
-    if let Some(after) = rest.strip_prefix(b":") {
-        rest = two_digits(after)?;
-        seconds = true;
-        if let Some(after) = rest.strip_prefix(b".") {
-            let digits = after.iter().take_while(|byte| byte.is_ascii_digit()).count();
-            if !(1..=9).contains(&digits) || !is_of_microseconds(&after[..digits]) {
-                return None;
-            }
-            rest = &after[digits..];
-            fraction = true;
+            Days::Alike(formats) => formats.retain(|format| format.fits(field)),
         }
     }
-    let half = rest.eq_ignore_ascii_case(b" am") || rest.eq_ignore_ascii_case(b" pm");
-    (half || rest.is_empty()).then_some(Time { before, seconds, fraction, half })
+
+    /// The format of the column, if all values have one and there is no doubt about it.
+    pub(super) fn format(&self) -> Option<&'static Format> {
+        match self {
+            Days::Alike(formats) if formats.len() == 1 => formats.first().copied(),
+            _ => None,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -258,7 +120,7 @@ mod tests {
     fn format(values: &[&str]) -> Option<String> {
         let mut days = Days::default();
         values.iter().for_each(|value| days.add(value.as_bytes()));
-        days.format().map(|(format, _)| format)
+        days.format().map(|format| format.text.clone())
     }
 
     #[test]
@@ -276,6 +138,7 @@ mod tests {
             (&["05-Jan-2011", "6-feb-2011"], "%d-%b-%Y"),
             (&["Jan 5, 2011"], "%b %d, %Y"),
             (&["5 Mar 99"], "%d %b %y"),
+            (&["January 5, 2011", "Feb 6, 2011"], "%b %d, %Y"),
         ] {
             assert_eq!(format(values).as_deref(), Some(expected), "{values:?}");
         }
@@ -291,6 +154,10 @@ mod tests {
             &["13/01/2015", "13/01/2015 00:00"],
             &["13/01/2015", "x"],
             &["32/01/2015"],
+            &["31/12/2015", "30/02/2015"],
+            &["1/13/2015 0:30 AM"],
+            &["1/13/2015 13:00 PM"],
+            &["13/01/2015 10:5"],
             &["01-13-15"],
             &["1.2.3"],
             &["1.2.10"],
@@ -304,5 +171,10 @@ mod tests {
         ] {
             assert_eq!(format(values), None, "{values:?}");
         }
+    }
+
+    #[test]
+    fn all_dates_go_with_all_times() {
+        assert_eq!(FORMATS.len(), 27 * 13);
     }
 }

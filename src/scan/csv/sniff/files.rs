@@ -21,7 +21,8 @@ const SAMPLED_FILES: usize = 8;
 /// Bytes that are cut into records at once when more than samples is looked at.
 const CHUNK_BYTES: usize = 1 << 20;
 
-/// Samples files spread over a list and settles their dialect and schema.
+/// Samples files spread over a list and settles their dialect and schema, or takes what the options
+/// say and looks at none.
 ///
 /// # Errors
 /// `Input` if the first file is empty, if one is no CSV, or if the files have different columns or
@@ -32,6 +33,9 @@ pub(crate) async fn sniff_files(
     options: &CsvOptions,
     compression: FileCompressionType,
 ) -> Result<Sniffed> {
+    if options.as_said {
+        return Sniffed::as_said(options, compression);
+    }
     let all = options.sample_rows == Some(SampleRows::All);
     let step = if all { 1 } else { objects.len().div_ceil(SAMPLED_FILES).max(1) };
     let sampled: Vec<&ObjectMeta> =
@@ -39,7 +43,7 @@ pub(crate) async fn sniff_files(
     let is_plain = options.files.compression.is_none() && !compression.is_compressed();
     let mut samples = Vec::with_capacity(sampled.len());
     for object in &sampled {
-        let sample = Sample::read(store, object, compression).await?;
+        let sample = Sample::read(store, object, options, compression).await?;
         let path = crate::scan::shown_path(&object.location);
         if is_plain {
             foreign::check(&path, &sample.head)?;

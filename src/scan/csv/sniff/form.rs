@@ -12,20 +12,23 @@ use super::kind::{COMMA, Kind};
 use super::split::Split;
 use crate::scan::csv::dialect::Dialect;
 use crate::scan::csv::options::CsvOptions;
+use crate::scan::csv::structure::{Marks, closing_quote};
 use crate::scan::csv::values::NumberStyle;
 
 /// Delimiters that are tried, in the order of preference.
 const DELIMITERS: [u8; 4] = [b',', b'\t', b';', b'|'];
 /// Delimiters that are common inside of values, too: they must split every record alike.
 const RARE_DELIMITERS: [u8; 3] = [b':', b'~', b' '];
-/// Records, and bytes, that decide.
+/// Records, and bytes, that decide; more bytes if two lines have more.
 const RECORDS: usize = 500;
 const BYTES: usize = 64 << 10;
 
 /// Settles delimiter, quote and escape of a dialect from the front of a file.
 pub(super) fn find_form(head: &[u8], whole: bool, options: &CsvOptions, dialect: &mut Dialect) {
-    let whole = whole && head.len() <= BYTES;
-    let head = &head[..head.len().min(BYTES)];
+    let two_lines = memchr::memchr_iter(dialect.newline.byte(), head).nth(1);
+    let bytes = two_lines.map_or(head.len(), |end| BYTES.max(end + 1).min(head.len()));
+    let whole = whole && head.len() == bytes;
+    let head = &head[..bytes];
     let tried: Vec<u8> = match options.delimiter {
         Some(delimiter) => vec![delimiter],
         None => DELIMITERS.iter().chain(&RARE_DELIMITERS).copied().collect(),
@@ -187,6 +190,7 @@ struct Quoting {
 
 impl Quoting {
     fn of(text: &[u8], delimiter: u8, quote: u8, escape: Option<u8>) -> Self {
+        let marks = Marks { delimiter, quote: Some(quote), escape, comment: None };
         let mut found = Quoting::default();
         let ends_field = |byte: u8| byte == delimiter || byte == b'\n' || byte == b'\r';
         let (mut at, mut at_start) = (0, true);
@@ -196,8 +200,7 @@ impl Quoting {
                 at += 1;
                 continue;
             }
-            let closing = closing_quote(&text[at + 1..], quote, escape).map(|end| at + 1 + end);
-            match closing {
+            match closing_quote(text, at + 1, &marks) {
                 Some(end) if text.get(end + 1).is_none_or(|next| ends_field(*next)) => {
                     found.fields += 1;
                     at = end + 1;
@@ -224,22 +227,6 @@ impl Quoting {
         }
         found
     }
-}
-
-/// Place of the quote that closes a field.
-fn closing_quote(text: &[u8], quote: u8, escape: Option<u8>) -> Option<usize> {
-    let mut at = 0;
-    while at < text.len() {
-        match text[at] {
-            byte if Some(byte) == escape => at += 2,
-            byte if byte == quote && escape.is_none() && text.get(at + 1) == Some(&quote) => {
-                at += 2;
-            }
-            byte if byte == quote => return Some(at),
-            _ => at += 1,
-        }
-    }
-    None
 }
 
 #[cfg(test)]

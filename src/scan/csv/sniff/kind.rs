@@ -4,8 +4,8 @@ use arrow::datatypes::{DataType, TimeUnit};
 
 use super::day::Days;
 use crate::scan::csv::values::{
-    DateFormat, EXACT_INTEGERS, NumberStyle, parse_bool, parse_date, parse_f64_styled,
-    parse_i64_styled, parse_timestamp, parse_timestamp_us,
+    DateFormat, EXACT_INTEGERS, NumberStyle, parse_bool, parse_exact_date, parse_exact_time_us,
+    parse_exact_timestamp, parse_f64_styled, parse_i64_styled, parse_timestamp,
 };
 
 /// Words that stand for a missing value if they are found in a column of numbers or dates. Elsewhere
@@ -88,13 +88,22 @@ impl Kind {
         }
     }
 
+    /// What the scan takes for one as well.
     fn of_moment(field: &[u8]) -> Self {
-        if field.len() == 10 && parse_date(field).is_some() {
+        fn is_timestamp<const ZONED: bool>(field: &[u8]) -> bool {
+            // One of nanoseconds, or one of other years.
+            let is_of = |unit| parse_exact_timestamp::<ZONED>(field, unit).is_some();
+            is_of(TimeUnit::Nanosecond) || is_of(TimeUnit::Microsecond)
+        }
+        const LEAST_TIMESTAMP: usize = "2015-01-15 19:05".len();
+        if parse_exact_date(field).is_some() {
             Kind::Date
-        } else if field.len() >= 16 && parse_timestamp_us(field).is_some() {
-            let zoned = field[10..].iter().any(|b| matches!(b, b'Z' | b'z' | b'+' | b'-'));
-            if zoned { Kind::TimestampUtc } else { Kind::Timestamp }
-        } else if is_time(field) {
+        } else if field.len() >= LEAST_TIMESTAMP && is_timestamp::<false>(field) {
+            Kind::Timestamp
+        } else if field.len() >= LEAST_TIMESTAMP && is_timestamp::<true>(field) {
+            Kind::TimestampUtc
+        } else if parse_exact_time_us(field).is_some() {
+            // Without seconds it could as well be minutes and seconds.
             Kind::Time
         } else {
             Kind::Text
@@ -154,32 +163,6 @@ fn fraction_digits(field: &[u8]) -> usize {
     let fraction = &field[point + 1..];
     let count = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
     fraction[..count].iter().rposition(|digit| *digit != b'0').map_or(0, |last| last + 1)
-}
-
-/// `HH:MM:SS` with an optional fraction, down to microseconds. Without seconds it could as well be
-/// minutes and seconds.
-fn is_time(field: &[u8]) -> bool {
-    let (time, fraction) = match field.split_at_checked(8) {
-        Some((time, [])) => (time, &b"0"[..]),
-        Some((time, [b'.', fraction @ ..])) => (time, fraction),
-        _ => return false,
-    };
-    let pair = |at: usize, most: u8| {
-        let digits = [time[at].wrapping_sub(b'0'), time[at + 1].wrapping_sub(b'0')];
-        digits.iter().all(|digit| *digit <= 9) && digits[0] * 10 + digits[1] <= most
-    };
-    (time[2], time[5]) == (b':', b':')
-        && pair(0, 23)
-        && pair(3, 59)
-        && pair(6, 59)
-        && (1..=9).contains(&fraction.len())
-        && fraction.iter().all(u8::is_ascii_digit)
-        && is_of_microseconds(fraction)
-}
-
-/// Whether the digits of a second's fraction below a microsecond are all zeros.
-pub(super) fn is_of_microseconds(fraction: &[u8]) -> bool {
-    fraction.iter().skip(MICRO_DIGITS).all(|digit| *digit == b'0')
 }
 
 /// A format that the user names, as text and ready for parsing.
@@ -330,9 +313,9 @@ impl Column {
             Some(Settled { kind, nanos: false, format: Some(format.text.clone()) })
         };
         let by_format = || {
-            let (format, has_time) = self.days.format()?;
-            let kind = if has_time { Kind::Timestamp } else { Kind::Date };
-            Some(Settled { kind, nanos: false, format: Some(format) })
+            let format = self.days.format()?;
+            let kind = if format.has_time { Kind::Timestamp } else { Kind::Date };
+            Some(Settled { kind, nanos: false, format: Some(format.text.clone()) })
         };
         let own = match self.comma_kind.filter(|_| comma).unwrap_or(self.kind()) {
             Kind::Timestamp | Kind::TimestampUtc if self.needs_nanos && self.no_nanos => Kind::Text,
@@ -379,6 +362,11 @@ mod tests {
             ("2015-01-15", Kind::Date),
             ("2015-01-15 19:05:39", Kind::Timestamp),
             ("2015-01-15T19:05:39Z", Kind::TimestampUtc),
+            ("2015-01-15 19:05:39 UTC", Kind::Timestamp),
+            ("2015-01-15 19:05:39 America/New_York", Kind::TimestampUtc),
+            ("2015-01-15 19:05:39 America/Port-au-Prince", Kind::TimestampUtc),
+            ("2015-02-30", Kind::Text),
+            ("2015-1-015", Kind::Text),
             ("3/1/16 0:07", Kind::Text),
             ("True", Kind::Bool),
             ("-", Kind::Text),

@@ -56,6 +56,30 @@ pub(crate) struct Sniffed {
 }
 
 impl Sniffed {
+    /// What the options say, and what is usual where they say nothing.
+    ///
+    /// # Errors
+    /// `Config` if they do not say what the columns are, or contradict each other.
+    fn as_said(options: &CsvOptions, compression: FileCompressionType) -> Result<Self> {
+        let Some(schema) = &options.schema else {
+            let what = "the option \"auto_detect\" is false, and the columns are not given";
+            return Err(
+                Error::config(what).with_hint("columns = {'id': 'BIGINT', 'name': 'VARCHAR'}")
+            );
+        };
+        let mut dialect = Dialect::as_said(options, compression)?;
+        let fields = schema.fields();
+        let names: Vec<String> = fields.iter().map(|field| field.name().clone()).collect();
+        let mut types: Vec<DataType> =
+            fields.iter().map(|field| field.data_type().clone()).collect();
+        let mut formats = vec![None; fields.len()];
+        let given = options.give_types(&names, &mut types, &mut formats)?;
+        dialect.found = given.iter().map(|given| !given).collect();
+        dialect.formats = formats;
+        let unseen = vec![false; fields.len()];
+        Ok(Sniffed { dialect, schema: Arc::clone(schema), unseen, line_end: "\\n" })
+    }
+
     /// Gives a column of this name, in any case, a type, and a format if there is one.
     pub(crate) fn give(&mut self, name: &str, data_type: &DataType, format: Option<&String>) {
         let fields = self.schema.fields();
@@ -113,35 +137,26 @@ impl<'a> Sniffer<'a> {
         let first = text::decoded(path, raw, encoding)?;
         let mut dialect = Dialect {
             newline: find_newline(&first.head),
-            null_padding: options.null_padding,
-            ignore_errors: options.ignore_errors || options.rejects().is_some(),
-            strict: !options.lenient,
-            date_format: options.date_format.clone(),
-            timestamp_format: options.timestamp_format.clone(),
-            parallel: options.parallel.unwrap_or(true),
             encoding,
-            compression,
-            ..Default::default()
+            ..Dialect::as_said(options, compression)?
         };
-        if let Some(bytes) = options.max_record_bytes {
-            dialect.max_record_bytes = bytes;
-        }
-        if let Some(words) = &options.null_words {
-            dialect.null_words = words.clone();
-            dialect.null_words_in_text = true;
-        }
-        (dialect.decimal, dialect.thousands) = number_style(options)?;
         let lines = after_lines(&first.head, options.skip_lines.unwrap_or(0), dialect.newline);
-        dialect.comment = options.comment.flatten();
         find_form(lines, first.whole, options, &mut dialect);
         let top = find_top(&first.head, first.whole, options, &mut dialect);
-        if top.width == 0 {
+        if top.width == 0 && first.whole {
             return Err(Error::input(format!("\"{path}\" is empty: it has no header and no rows")));
+        }
+        if top.width == 0 {
+            let bytes = first.head.len();
+            let what = format!("\"{path}\": no record ends in the first {bytes} bytes");
+            return Err(Error::input(what).with_hint(
+                "a quote that is never closed is the usual cause; records that are that long need \
+                 a larger max_line_size, or auto_detect = false",
+            ));
         }
         let lines = after_lines(&first.head, dialect.skip_lines, dialect.newline);
         let front = Split::new(lines, &dialect, usize::MAX, first.whole);
         dialect.mean_record_bytes = raw.head.len() as f64 / front.len().max(1) as f64;
-        dialect.checks_names = options.schema.is_none() && options.names.is_none();
         let header = top.header.unwrap_or_default();
         let fields: Vec<&[u8]> = header.iter().map(Vec::as_slice).collect();
         let names = header_names(&fields, top.width);
@@ -255,7 +270,7 @@ impl<'a> Sniffer<'a> {
         let mut names = self.names.clone();
         rename(&mut names, self.options, &mut types, &mut formats)?;
         let found = types.clone();
-        let given = self.give_types(&names, &mut types, &mut formats)?;
+        let given = self.options.give_types(&names, &mut types, &mut formats)?;
         let is_unseen = |column: usize| {
             let open = !self.options.all_text && types[column] == found[column];
             open && settled.get(column).is_none_or(|settled| settled.kind == Kind::Null)
@@ -285,7 +300,9 @@ impl<'a> Sniffer<'a> {
         };
         Ok(Sniffed { dialect: self.dialect, schema, unseen, line_end: self.line_end })
     }
+}
 
+impl CsvOptions {
     /// Puts the types and formats that the user gives in the place of those that were found. Tells
     /// of each column whether its type is given.
     fn give_types(
@@ -298,15 +315,15 @@ impl<'a> Sniffer<'a> {
         let mut give = |column: usize, data_type: &DataType| {
             // A format that fits the values is kept, if it fits the type, too.
             let named = match data_type {
-                DataType::Date32 => self.options.date_format.clone(),
-                DataType::Timestamp(..) => self.options.timestamp_format.clone(),
+                DataType::Date32 => self.date_format.clone(),
+                DataType::Timestamp(..) => self.timestamp_format.clone(),
                 _ => None,
             };
             formats[column] = named.or(formats[column].take());
             types[column] = data_type.clone();
             is_given[column] = true;
         };
-        match &self.options.types {
+        match &self.types {
             Types::Sniffed => {}
             Types::ByName(given) => {
                 for (name, data_type) in given {
@@ -322,14 +339,14 @@ impl<'a> Sniffer<'a> {
                 }
             }
         }
-        if let Some(schema) = &self.options.schema {
+        if let Some(schema) = &self.schema {
             for (column, field) in schema.fields().iter().enumerate().take(names.len()) {
                 give(column, field.data_type());
             }
         }
-        for (name, format, data_type) in &self.options.column_formats {
+        for (name, format, data_type) in &self.column_formats {
             given_format("dateformat", Some(format))?;
-            let column = match &self.options.schema {
+            let column = match &self.schema {
                 Some(schema) => {
                     let names: Vec<String> =
                         schema.fields().iter().map(|field| field.name().clone()).collect();
@@ -363,6 +380,43 @@ fn sniff(
 ) -> Result<(Dialect, SchemaRef)> {
     let sniffed = Sniffer::new(samples, options, compression)?.finish()?;
     Ok((sniffed.dialect, sniffed.schema))
+}
+
+impl Dialect {
+    /// What the options say, and what is usual where they say nothing.
+    ///
+    /// # Errors
+    /// `Config` if they contradict each other.
+    fn as_said(options: &CsvOptions, compression: FileCompressionType) -> Result<Self> {
+        let usual = Dialect::default();
+        let (decimal, thousands) = number_style(options)?;
+        let quote = options.quote.unwrap_or(usual.quote);
+        Ok(Dialect {
+            delimiter: options.delimiter.unwrap_or(usual.delimiter),
+            quote,
+            // The quote itself means that quotes are doubled.
+            escape: options.escape.flatten().filter(|escape| Some(*escape) != quote),
+            comment: options.comment.flatten(),
+            skip_lines: options.skip_lines.unwrap_or(0),
+            header: options.header.unwrap_or(false),
+            checks_names: options.schema.is_none() && options.names.is_none(),
+            null_words: options.null_words.clone().unwrap_or(usual.null_words),
+            null_words_in_text: options.null_words.is_some(),
+            quoted_nulls: options.quoted_nulls,
+            decimal,
+            thousands,
+            date_format: options.date_format.clone(),
+            timestamp_format: options.timestamp_format.clone(),
+            encoding: options.encoding.unwrap_or(Encoding::Utf8),
+            null_padding: options.null_padding,
+            ignore_errors: options.ignore_errors || options.rejects().is_some(),
+            strict: !options.lenient,
+            max_record_bytes: options.max_record_bytes.unwrap_or(usual.max_record_bytes),
+            parallel: options.parallel.unwrap_or(true),
+            compression,
+            ..usual
+        })
+    }
 }
 
 /// The one encoding of all files.

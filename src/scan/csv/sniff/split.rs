@@ -1,10 +1,11 @@
 //! Bytes → records of any width, for looking at samples. Nothing is an error here.
 
-use csv_core::ReadRecordResult;
-
+use crate::scan::csv::convert::field_text;
 use crate::scan::csv::dialect::{Dialect, Newline};
+use crate::scan::csv::structure::{self, Index};
 
 /// Records of a sample.
+#[derive(Default)]
 pub(super) struct Split {
     data: Vec<u8>,
     /// Ends of fields in `data`.
@@ -21,48 +22,28 @@ impl Split {
     /// Splits `bytes`, which begin at a record, into at most `limit` of them. Unless the bytes are
     /// the `whole` rest of a file, the last record is cut and left out.
     pub(super) fn new(bytes: &[u8], dialect: &Dialect, limit: usize, whole: bool) -> Self {
-        let mut reader = dialect.reader();
-        let (mut data, mut ends) = (vec![0; bytes.len() + 8], vec![0; bytes.len() + 8]);
-        let mut split = Split {
-            data: Vec::new(),
-            ends: Vec::new(),
-            records: Vec::new(),
-            starts: Vec::new(),
-            used: 0,
-        };
-        let (mut used, mut data_len, mut ends_len) = (0, 0, 0);
+        let marks = dialect.marks();
+        let mut split = Split::default();
+        let (mut index, mut scratch) = (Index::default(), Vec::new());
         while split.records.len() < limit {
-            used += between_records(&bytes[used..], dialect.comment);
-            let start = (used, data_len, ends_len);
-            let (result, read, written, ended) =
-                reader.read_record(&bytes[used..], &mut data[data_len..], &mut ends[ends_len..]);
-            used += read;
-            data_len += written;
-            ends_len += ended;
-            match result {
-                ReadRecordResult::Record => {}
-                ReadRecordResult::InputEmpty if whole => {
-                    // The end of the file ends its last record, which may have begun.
-                    let (result, _, written, ended) =
-                        reader.read_record(&[], &mut data[data_len..], &mut ends[ends_len..]);
-                    if !matches!(result, ReadRecordResult::Record) {
-                        break;
-                    }
-                    data_len += written;
-                    ends_len += ended;
-                }
-                _ => break,
+            let start = split.used + between_records(&bytes[split.used..], dialect.comment);
+            if start == bytes.len() {
+                break;
             }
-            for end in &mut ends[start.2..ends_len] {
-                *end += start.1;
+            index.clear();
+            let next = structure::find_one(bytes, start, whole, &marks, &mut index);
+            let Some(next) = next else { break };
+            let mut from = start;
+            for end in index.ends.iter().map(|end| *end as usize) {
+                let text = field_text(&bytes[from..end], marks.quote, marks.escape, &mut scratch);
+                split.data.extend_from_slice(text);
+                split.ends.push(split.data.len());
+                from = end + 1;
             }
-            split.records.push(ends_len);
-            split.starts.push(start.0);
-            split.used = used;
+            split.records.push(split.ends.len());
+            split.starts.push(start);
+            split.used = next;
         }
-        data.truncate(data_len);
-        ends.truncate(ends_len);
-        (split.data, split.ends) = (data, ends);
         split
     }
 

@@ -170,6 +170,11 @@ pub(crate) fn skip(bytes: &[u8], from: usize, limit: usize, at_end: bool, marks:
     Backend::best(marks).skip(Piece { bytes, from, limit, at_end }, marks)
 }
 
+/// Where the quoted field closes whose text goes on at `at`.
+pub(crate) fn closing_quote(bytes: &[u8], at: usize, marks: &Marks) -> Option<usize> {
+    scalar::closing_quote(bytes, at, marks)
+}
+
 /// A good guess at where the first record begins whose first byte, and the line end before it, are
 /// in `bytes`, which are from the middle of a file and may begin inside quotes. `None` when none
 /// seems to. To learn of a record that begins at an offset, pass the byte before it too.

@@ -8,11 +8,10 @@ use super::number::{Digits, Number};
 /// The most digits of a decimal of 128 bits.
 const MAX_PRECISION_128: u8 = 38;
 
-/// A decimal number × 10^`scale`; digits beyond the scale are cut off, as arrow's `parse_decimal`
+/// A decimal number × 10^`scale`, rounded where it has more digits, halves away from zero, as a cast
 /// does. `None` if the result has more than `precision` digits.
 ///
-/// Unlike there, numbers with an exponent are exact too, and a sign, a point or an `e` without a
-/// digit is no number.
+/// Unlike in arrow's `parse_decimal`, a sign, a point or an `e` without a digit is no number.
 #[inline]
 pub(crate) fn parse_decimal128(field: &[u8], precision: u8, scale: i8) -> Option<i128> {
     marked_decimal128(field, b'.', precision, scale)
@@ -20,11 +19,16 @@ pub(crate) fn parse_decimal128(field: &[u8], precision: u8, scale: i8) -> Option
 
 /// Like [`parse_decimal128`], for up to 76 digits.
 pub(crate) fn parse_decimal256(field: &[u8], precision: u8, scale: i8) -> Option<i256> {
-    match parse_decimal128(field, precision.min(MAX_PRECISION_128), scale) {
+    marked_decimal256(field, b'.', precision, scale)
+}
+
+/// The same, with a fraction that begins with `mark`.
+pub(super) fn marked_decimal256(field: &[u8], mark: u8, precision: u8, scale: i8) -> Option<i256> {
+    match marked_decimal128(field, mark, precision.min(MAX_PRECISION_128), scale) {
         Some(value) => Some(i256::from_i128(value)),
         None => {
             let limit = Decimal256Type::MAX_FOR_EACH_PRECISION.get(usize::from(precision))?;
-            any_decimal(field, b'.', scale, *limit)
+            any_decimal(field, mark, scale, *limit)
         }
     }
 }
@@ -42,8 +46,11 @@ pub(super) fn marked_decimal128(field: &[u8], mark: u8, precision: u8, scale: i8
         _ if shift == 0 => u128::from(mantissa),
         (Some(power), false) => u128::from(mantissa).checked_mul(*power)?,
         (None, false) if mantissa != 0 => return None,
-        // A mantissa has fewer digits than u64's largest power of ten.
-        (Some(power), true) => u128::from(u64::try_from(*power).map_or(0, |p| mantissa / p)),
+        // A mantissa has no more digits than u64's largest power of ten has zeros.
+        (Some(power), true) => u128::from(u64::try_from(*power).map_or(0, |power| {
+            let rest = mantissa % power;
+            mantissa / power + u64::from(rest >= power - rest)
+        })),
         (None, _) => 0,
     };
     if magnitude >= limit {
@@ -71,8 +78,11 @@ fn any_decimal<T: ArrowNativeTypeOp>(field: &[u8], mark: u8, scale: i8, limit: T
     let number = Digits::parse(field, mark)?;
     // The digits that count, leading zeros included; fewer than none if all are too small.
     let wanted = number.integer.len() as i64 + number.exponent + i64::from(scale);
-    let wanted = usize::try_from(wanted).unwrap_or(0);
     let (integer, fraction) = (number.integer, number.fraction);
+    let next = usize::try_from(wanted).ok().and_then(|place| {
+        integer.get(place).or_else(|| fraction.get(place.checked_sub(integer.len())?))
+    });
+    let wanted = usize::try_from(wanted).unwrap_or(0);
     let integer = &integer[..wanted.min(integer.len())];
     let fraction = &fraction[..(wanted - integer.len()).min(fraction.len())];
     let mut value = T::ZERO;
@@ -86,6 +96,9 @@ fn any_decimal<T: ArrowNativeTypeOp>(field: &[u8], mark: u8, scale: i8, limit: T
         let zeros = wanted - integer.len() - fraction.len();
         let power = T::usize_as(10).pow_checked(u32::try_from(zeros).ok()?).ok()?;
         value = value.mul_checked(power).ok()?;
+    }
+    if next.is_some_and(|digit| *digit >= b'5') {
+        value = value.add_checked(T::ONE).ok()?;
     }
     if value.is_gt(limit) {
         return None;

@@ -1,8 +1,11 @@
 //! Dates and timestamps in a format that the user gives, in the manner of `strptime`.
 
+use arrow::array::timezone::Tz;
 use arrow::datatypes::TimeUnit;
 
-use super::time::{SECONDS_PER_DAY, days_since_epoch, exactly_in_unit, fraction, in_unit, is_leap};
+use super::time::{
+    SECONDS_PER_DAY, days_since_epoch, exactly_in_unit, fraction, in_unit, is_leap, utc_of,
+};
 
 /// A format of dates or timestamps, ready for parsing.
 ///
@@ -109,6 +112,18 @@ impl DateFormat {
     /// exceed 64 bits.
     pub(crate) fn parse_timestamp(&self, field: &[u8], unit: TimeUnit) -> Option<i64> {
         let (seconds, nanos) = self.parse(field)?;
+        in_unit(seconds, nanos, unit)
+    }
+
+    /// Like [`DateFormat::parse_timestamp`], with the clock of this zone where the format has none.
+    pub(crate) fn parse_timestamp_in(
+        &self,
+        field: &[u8],
+        unit: TimeUnit,
+        zone: &Tz,
+    ) -> Option<i64> {
+        let (seconds, nanos) = self.parse(field)?;
+        let seconds = if self.has_zone { seconds } else { utc_of(seconds, zone)? };
         in_unit(seconds, nanos, unit)
     }
 
@@ -431,7 +446,8 @@ mod tests {
     use rand::{RngCore, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
-    use crate::scan::csv::values::{DateFormat, parse_date, parse_timestamp_us};
+    use crate::scan::csv::values::tests::parse_timestamp_us;
+    use crate::scan::csv::values::{DateFormat, parse_date};
 
     fn format(format: &str) -> DateFormat {
         DateFormat::new(format).unwrap()

@@ -1,8 +1,10 @@
 //! Numbers as people write them: with a decimal comma, with thousands set apart.
 
-use super::decimal::{marked_decimal128, parse_decimal128};
+use arrow::datatypes::i256;
+
+use super::decimal::{marked_decimal128, marked_decimal256, parse_decimal128, parse_decimal256};
 use super::float::{f64_of, parse_f64};
-use super::integer::{parse_i64, split_sign};
+use super::integer::{parse_int, split_sign};
 use super::number::Number;
 
 /// How the numbers of a column are written.
@@ -36,11 +38,20 @@ pub(crate) fn parse_f64_styled(field: &[u8], style: &NumberStyle) -> Option<f64>
     }
 }
 
-/// Like [`parse_i64`], for numbers of this style.
+/// Like [`parse_i64`](super::integer::parse_i64), for numbers of this style.
 #[inline]
 pub(crate) fn parse_i64_styled(field: &[u8], style: &NumberStyle) -> Option<i64> {
-    match (parse_i64(field), style.thousands) {
-        (None, Some(_)) => Plain::new(field, style)?.parse(parse_i64),
+    parse_int_styled(field, style)
+}
+
+/// Like [`parse_int`], for numbers of this style.
+#[inline]
+pub(crate) fn parse_int_styled<T: TryFrom<i64> + TryFrom<u64>>(
+    field: &[u8],
+    style: &NumberStyle,
+) -> Option<T> {
+    match (parse_int(field), style.thousands) {
+        (None, Some(_)) => Plain::new(field, style)?.parse(parse_int),
         (value, _) => value,
     }
 }
@@ -56,6 +67,21 @@ pub(crate) fn parse_decimal128_styled(
     match (marked_decimal128(field, style.decimal, precision, scale), style.thousands) {
         (None, Some(_)) => {
             Plain::new(field, style)?.parse(|text| parse_decimal128(text, precision, scale))
+        }
+        (value, _) => value,
+    }
+}
+
+/// Like [`parse_decimal256`], for numbers of this style.
+pub(crate) fn parse_decimal256_styled(
+    field: &[u8],
+    precision: u8,
+    scale: i8,
+    style: &NumberStyle,
+) -> Option<i256> {
+    match (marked_decimal256(field, style.decimal, precision, scale), style.thousands) {
+        (None, Some(_)) => {
+            Plain::new(field, style)?.parse(|text| parse_decimal256(text, precision, scale))
         }
         (value, _) => value,
     }
@@ -128,8 +154,9 @@ impl Plain {
 #[cfg(test)]
 mod tests {
     use crate::scan::csv::values::{
-        NumberStyle, parse_decimal128, parse_decimal128_styled, parse_f64, parse_f64_styled,
-        parse_i64, parse_i64_styled,
+        NumberStyle, parse_decimal128, parse_decimal128_styled, parse_decimal256,
+        parse_decimal256_styled, parse_f64, parse_f64_styled, parse_i64, parse_i64_styled,
+        parse_int_styled,
     };
 
     const GERMAN: NumberStyle = NumberStyle { decimal: b',', thousands: Some(b'.') };
@@ -163,7 +190,15 @@ mod tests {
                 parse_decimal128(usual, 38, 3),
                 "{text:?}"
             );
+            assert_eq!(
+                parse_decimal256_styled(text, 50, 3, &style),
+                parse_decimal256(usual, 50, 3),
+                "{text:?}"
+            );
         }
+        let largest = b"18.446.744.073.709.551.615";
+        assert_eq!(parse_int_styled(largest, &GERMAN), Some(u64::MAX));
+        assert_eq!(parse_int_styled::<i64>(largest, &GERMAN), None);
         assert_eq!(parse_f64_styled(b"inf", &GERMAN), Some(f64::INFINITY));
         assert_eq!(parse_decimal128_styled(b"1.234,56", 5, 2, &GERMAN), None);
     }
@@ -200,6 +235,7 @@ mod tests {
             assert_eq!(parse_f64_styled(text.as_bytes(), &style), None, "{text:?}");
             assert_eq!(parse_i64_styled(text.as_bytes(), &style), None, "{text:?}");
             assert_eq!(parse_decimal128_styled(text.as_bytes(), 38, 3, &style), None, "{text:?}");
+            assert_eq!(parse_decimal256_styled(text.as_bytes(), 50, 3, &style), None, "{text:?}");
         }
         let long = "1.".to_string() + &"000.".repeat(45) + "000";
         assert_eq!(parse_f64_styled(long.as_bytes(), &GERMAN), None);

@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::str::FromStr;
 
+use arrow::array::timezone::Tz;
 use arrow::array::types::Decimal128Type;
 use arrow::compute::kernels::cast_utils::{
     Parser, parse_decimal, string_to_datetime, string_to_time_nanoseconds,
@@ -13,6 +14,10 @@ use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::*;
+
+pub(super) fn parse_timestamp_us(field: &[u8]) -> Option<i64> {
+    parse_timestamp(field, TimeUnit::Microsecond)
+}
 
 /// Random texts.
 struct Texts(ChaCha8Rng);
@@ -369,7 +374,7 @@ fn floats_at_their_ends() {
     assert!(parse_f64(b"-0").unwrap().is_sign_negative());
 }
 
-/// Decimals by moving the point within the text.
+/// Decimals by moving the point within the text, and rounding.
 fn moved_point(text: &str, precision: usize, scale: i64) -> Option<String> {
     let (sign, number) = match text.as_bytes().first()? {
         b'-' => ("-", &text[1..]),
@@ -390,9 +395,19 @@ fn moved_point(text: &str, precision: usize, scale: i64) -> Option<String> {
     if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
-    let len = usize::try_from(integer.len() as i64 + exponent + scale).unwrap_or(0);
+    let len = integer.len() as i64 + exponent + scale;
+    let next = usize::try_from(len).ok().and_then(|len| digits.as_bytes().get(len).copied());
+    let len = usize::try_from(len).unwrap_or(0);
     digits.truncate(len);
     digits.extend(std::iter::repeat_n('0', len.saturating_sub(digits.len()).min(2000)));
+    if next.is_some_and(|digit| digit >= b'5') {
+        let kept = digits.trim_end_matches('9').len();
+        let nines = digits.len() - kept;
+        digits.truncate(kept);
+        let last = digits.pop().unwrap_or('0');
+        digits.push(char::from(last as u8 + 1));
+        digits.extend(std::iter::repeat_n('0', nines));
+    }
     let digits = digits.trim_start_matches('0');
     match digits.len() {
         0 => Some("0".to_string()),
@@ -420,14 +435,15 @@ fn decimals_have_all_digits() {
 }
 
 /// Without an exponent, where arrow is exact: it takes a sign or an `e` alone as 0 and counts the
-/// digits of a number with an exponent differently.
+/// digits of a number with an exponent differently. It cuts digits beyond the scale.
 #[test]
 fn decimals_like_arrow() {
     let mut texts = Texts::new(7);
     for_texts(8, Texts::decimal, |field| {
         let (precision, scale) = texts.pick(&[(38, 0), (38, 10), (38, 38), (18, 4), (10, 2)]);
         let text = str::from_utf8(field).unwrap_or("?");
-        if text.contains(['e', 'E']) || matches!(text, "-." | "+.") {
+        let cut = text.split_once('.').is_some_and(|(_, digits)| digits.len() > scale as usize);
+        if text.contains(['e', 'E']) || matches!(text, "-." | "+.") || cut {
             return;
         }
         let expected = parse_decimal::<Decimal128Type>(text, precision, scale).ok();
@@ -441,12 +457,19 @@ fn decimals_at_their_ends() {
     for (text, precision, scale, value) in [
         ("12.34", 10, 2, Some(1234)),
         ("-12.34", 10, 4, Some(-123_400)),
-        ("1.999", 10, 2, Some(199)),
-        ("-1.999", 10, 2, Some(-199)),
-        ("1.999", 10, 0, Some(1)),
+        ("1.999", 10, 2, Some(200)),
+        ("-1.999", 10, 2, Some(-200)),
+        ("1.5", 10, 0, Some(2)),
+        ("-0.5", 10, 0, Some(-1)),
+        ("0.05", 10, 0, Some(0)),
+        ("9999999999999999999e-19", 10, 0, Some(1)),
+        ("4999999999999999999e-19", 10, 0, Some(0)),
+        ("1234567890123456789012345.675", 38, 2, Some(123_456_789_012_345_678_901_234_568)),
+        ("9.995", 3, 2, None),
         ("99999999.99", 10, 2, Some(9_999_999_999)),
         ("100000000.00", 10, 2, None),
         ("12345", 5, -2, Some(123)),
+        ("12350", 5, -2, Some(124)),
         ("1.5e3", 10, 2, Some(150_000)),
         ("150e-2", 10, 2, Some(150)),
         ("1e8", 10, 2, None),
@@ -480,6 +503,47 @@ fn decimals_at_their_ends() {
         parse_decimal256(b"1e75", 76, 0),
         i256::from_string(&format!("1{}", "0".repeat(75)))
     );
+}
+
+#[test]
+fn bytes_of_hexadecimal_digits() {
+    let mut bytes = Vec::new();
+    for (text, expected) in
+        [("", Some(&[][..])), ("00fF", Some(&[0, 255])), ("0", None), ("0g", None), ("00 1", None)]
+    {
+        let parsed = parse_hex(text.as_bytes(), &mut bytes).then_some(&bytes[..]);
+        assert_eq!(parsed, expected, "{text:?}");
+    }
+}
+
+#[test]
+fn timestamps_in_a_zone() {
+    let zurich: Tz = "Europe/Zurich".parse().unwrap();
+    let micros = TimeUnit::Microsecond;
+    let format = DateFormat::new("%d.%m.%Y %H:%M").unwrap();
+    for (text, utc) in [
+        ("2020-07-01 12:00:00", Some("2020-07-01 10:00:00")),
+        ("2020-01-01T12:00:00.5", Some("2020-01-01 11:00:00.5")),
+        ("2020-07-01", Some("2020-06-30 22:00:00")),
+        ("2020-07-01 12:00:00Z", Some("2020-07-01 12:00:00")),
+        ("2020-07-01 12:00:00+05:00", Some("2020-07-01 07:00:00")),
+        // The hour that is not there, and one that is there twice.
+        ("2020-03-29 02:30:00", None),
+        ("2020-10-25 02:30:00", None),
+        ("01.07.2020 12:00", Some("2020-07-01 10:00:00")),
+        ("29.03.2020 02:30", None),
+    ] {
+        let text = text.as_bytes();
+        let parsed = match text[2] {
+            b'.' => format.parse_timestamp_in(text, micros, &zurich),
+            _ => parse_timestamp_in(text, micros, &zurich),
+        };
+        let utc = utc.map(|utc| parse_timestamp_us(utc.as_bytes()).unwrap());
+        assert_eq!(parsed, utc, "{:?}", shown(text));
+    }
+    let zoned = DateFormat::new("%F %T%z").unwrap();
+    let parsed = zoned.parse_timestamp_in(b"2020-07-01 12:00:00+0500", micros, &zurich);
+    assert_eq!(parsed, parse_timestamp_us(b"2020-07-01 07:00:00"));
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! Dates, times of day and timestamps as ISO 8601 writes them.
 
+use arrow::array::timezone::Tz;
 use arrow::compute::kernels::cast_utils::{Parser, string_to_datetime, string_to_time_nanoseconds};
 use arrow::datatypes::{Date32Type, TimeUnit};
-use chrono::Utc;
+use chrono::{DateTime, Offset, TimeZone, Utc};
 
 use super::digits::{self, HIGH_BITS, ZEROS};
 
@@ -27,23 +28,34 @@ pub(crate) fn parse_exact_date(field: &[u8]) -> Option<i32> {
     iso_date(field.try_into().ok()?)
 }
 
-/// `YYYY-MM-DD HH:MM:SS[.fraction][zone]`, with a space or a `T` in the middle; microseconds since
-/// 1970-01-01, in UTC when a zone is given. What is below a microsecond is cut off.
+/// `YYYY-MM-DD HH:MM:SS[.fraction][zone]`, with a space or a `T` in the middle; the time since
+/// 1970-01-01, in UTC when a zone is given. What is below the unit is cut off. `None` if nanoseconds
+/// would exceed 64 bits, which span the years 1677 to 2262.
 ///
 /// Also takes what arrow's `string_to_datetime` takes: `HHMMSS`, and a date alone. A second of 60
 /// is the first of the next minute.
 #[inline]
-pub(crate) fn parse_timestamp_us(field: &[u8]) -> Option<i64> {
-    let (seconds, nanos) = timestamp(field)?;
-    Some(seconds * 1_000_000 + i64::from(nanos) / 1_000)
-}
-
-/// Like [`parse_timestamp_us`], in another unit. `None` if nanoseconds would exceed 64 bits, which
-/// span the years 1677 to 2262.
-#[inline]
 pub(crate) fn parse_timestamp(field: &[u8], unit: TimeUnit) -> Option<i64> {
     let (seconds, nanos) = timestamp(field)?;
     in_unit(seconds, nanos, unit)
+}
+
+/// Like [`parse_timestamp`], where a text without a zone is the clock of this one. `None` as well for
+/// what that clock never shows, or shows twice.
+pub(crate) fn parse_timestamp_in(field: &[u8], unit: TimeUnit, zone: &Tz) -> Option<i64> {
+    let (seconds, nanos) = match iso_timestamp(field) {
+        Some((clock, nanos, [])) => (utc_of(clock, zone)?, nanos),
+        Some((seconds, nanos, _)) => (seconds, nanos),
+        None => uncommon_timestamp(field, zone)?,
+    };
+    in_unit(seconds, nanos, unit)
+}
+
+/// Seconds since 1970-01-01 in UTC, when the clock of a zone shows so many.
+pub(super) fn utc_of(clock: i64, zone: &Tz) -> Option<i64> {
+    let shown = DateTime::from_timestamp(clock, 0)?.naive_utc();
+    let offset = zone.offset_from_local_datetime(&shown).single()?;
+    Some(clock - i64::from(offset.fix().local_minus_utc()))
 }
 
 /// Like [`parse_timestamp`], for texts with a zone if they are `ZONED` and without one if not, that
@@ -250,7 +262,7 @@ pub(super) fn fraction(text: &[u8]) -> Option<(u32, &[u8])> {
 fn timestamp(field: &[u8]) -> Option<(i64, u32)> {
     match iso_timestamp(field) {
         Some((seconds, nanos, _)) => Some((seconds, nanos)),
-        None => uncommon_timestamp(field),
+        None => uncommon_timestamp(field, &Utc),
     }
 }
 
@@ -269,8 +281,8 @@ fn iso_timestamp(field: &[u8]) -> Option<(i64, u32, &[u8])> {
 }
 
 #[cold]
-fn uncommon_timestamp(field: &[u8]) -> Option<(i64, u32)> {
-    let time = string_to_datetime(&Utc, str::from_utf8(field).ok()?).ok()?;
+fn uncommon_timestamp<Z: TimeZone>(field: &[u8], zone: &Z) -> Option<(i64, u32)> {
+    let time = string_to_datetime(zone, str::from_utf8(field).ok()?).ok()?;
     // chrono keeps the second 60 as a 59 with more than a billion nanoseconds.
     let nanos = i64::from(time.timestamp_subsec_nanos());
     Some((time.timestamp() + nanos / NANOS_PER_SECOND, (nanos % NANOS_PER_SECOND) as u32))
@@ -295,7 +307,7 @@ fn uncommon_exact_timestamp(field: &[u8], zoned: bool) -> Option<(i64, u32)> {
     if clock.iter().skip(CLOCK).any(|byte| *byte != b'0') {
         return None;
     }
-    let moment = uncommon_timestamp(field)?;
+    let moment = uncommon_timestamp(field, &Utc)?;
     let is_named = !zone.is_empty() && !zone.iter().any(|b| matches!(b, b'Z' | b'z' | b'+' | b'-'));
     let fits = match zoned {
         true => !zone.is_empty(),

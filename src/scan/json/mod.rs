@@ -1,8 +1,16 @@
-//! JSON files, read by DataFusion: one array of objects, or one object after another.
+//! JSON files: one array of objects, or one object after another.
 //!
-//! An object may span lines. DataFusion looks for columns only where each has a line of its own, and
-//! cuts large files at any line, arrays too, which it then cannot read. Here the columns are found
-//! however the lines are, and only files with an object a line are cut.
+//! ```text
+//! here   ── how objects follow one another, and which columns they have
+//! source ── objects → record batches
+//! array  ── the elements of an array → objects that follow one another
+//! ```
+//!
+//! An object may span lines. Columns are found however the lines are; only files with an object a
+//! line are cut into parts.
+
+mod array;
+mod source;
 
 use std::fmt;
 use std::io::{BufRead, BufReader, Read};
@@ -22,12 +30,14 @@ use datafusion::datasource::physical_plan::{FileScanConfig, FileSinkConfig, File
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::error::Result;
 use datafusion::physical_expr::LexRequirement;
-use datafusion::physical_plan::{ExecutionPlan, Partitioning};
+use datafusion::physical_plan::ExecutionPlan;
 use object_store::{GetResultPayload, ObjectMeta, ObjectStore, ObjectStoreExt};
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::Value;
+use source::JsonSource;
 
 use crate::error::Error;
+use crate::scan::csv::BYTE_ORDER_MARK;
 
 /// Objects, of all files together, from which columns and their types are taken.
 const SAMPLED_OBJECTS: usize = 1000;
@@ -36,8 +46,6 @@ const SAMPLED_FILES: usize = 8;
 const HEAD_BYTES: u64 = 64 << 10;
 /// Bytes of other files, to find whether they are arrays.
 const FIRST_BYTES: u64 = 4 << 10;
-
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// How the objects of a file follow one another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +58,7 @@ enum Layout {
     Objects,
 }
 
-/// DataFusion's JSON format for objects that may span lines.
+/// JSON files of one layout; DataFusion writes them.
 #[derive(Debug)]
 pub(crate) struct JsonFiles {
     format: JsonFormat,
@@ -73,7 +81,7 @@ impl JsonFiles {
         let step = objects.len().div_ceil(SAMPLED_FILES).max(1);
         let filled = objects.iter().filter(|object| object.size > 0);
         for (place, object) in filled.enumerate() {
-            let path = super::shown_path(&object.location);
+            let path = crate::scan::shown_path(&object.location);
             let count = if place % step == 0 { HEAD_BYTES } else { FIRST_BYTES };
             let mut head = Vec::new();
             let reader = read(store, object, compression).await?;
@@ -222,7 +230,7 @@ impl FileFormat for JsonFiles {
             if left == 0 {
                 break;
             }
-            let path = super::shown_path(&object.location);
+            let path = crate::scan::shown_path(&object.location);
             let reader = read(store, object, self.compression).await?;
             let values =
                 first_values(reader, self.layout, left).map_err(|err| match err.is_io() {
@@ -251,13 +259,8 @@ impl FileFormat for JsonFiles {
     async fn create_physical_plan(
         &self,
         state: &dyn Session,
-        mut conf: FileScanConfig,
+        conf: FileScanConfig,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        if self.layout != Layout::Lines {
-            // Files whose partitions are declared are not cut.
-            conf.output_partitioning =
-                Some(Partitioning::UnknownPartitioning(conf.file_groups.len()));
-        }
         self.format.create_physical_plan(state, conf).await
     }
 
@@ -272,7 +275,7 @@ impl FileFormat for JsonFiles {
     }
 
     fn file_source(&self, table_schema: TableSchema) -> Arc<dyn FileSource> {
-        self.format.file_source(table_schema)
+        Arc::new(JsonSource::new(table_schema, self.layout, self.compression))
     }
 }
 
