@@ -1,15 +1,14 @@
 //! What is looked at of a file before it is read.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
 use datafusion::error::Result;
-use object_store::{ObjectMeta, ObjectStore};
+use object_store::ObjectMeta;
 
 use super::cuts::FileCuts;
 use super::dialect::Dialect;
 use super::input::{Input, Piece};
+use crate::scan::store::FileStore;
 
 /// The size of a file and what can be learnt of it without reading it whole.
 pub(crate) struct Sample {
@@ -31,7 +30,7 @@ const PIECE_BYTES: u64 = 32 << 10;
 impl Sample {
     /// Reads the front of a file and pieces spread evenly over the rest, the last at its end.
     pub(crate) async fn read(
-        store: &Arc<dyn ObjectStore>,
+        store: &FileStore,
         object: &ObjectMeta,
         compression: FileCompressionType,
     ) -> Result<Self> {
