@@ -25,9 +25,11 @@ use datafusion::execution::cache::cache_manager::CachedFileMetadata;
 use datafusion::execution::cache::{SchemaFingerprint, TableScopedPath};
 use datafusion::logical_expr::dml::InsertOp;
 use datafusion::logical_expr::{Expr, SortExpr, TableProviderFilterPushDown, TableType};
-use datafusion::physical_expr::{LexOrdering, create_lex_ordering};
+use datafusion::physical_expr::expressions::{Column, TryCastExpr};
+use datafusion::physical_expr::{LexOrdering, PhysicalExpr, create_lex_ordering};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
 use datafusion_datasource::compute_all_files_statistics;
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::ObjectMeta;
@@ -290,6 +292,27 @@ fn of_all_columns(mut statistics: Statistics, file: &PartitionedFile) -> Statist
     statistics
 }
 
+/// The rows of a scan of which some have NULL in these columns. To DataFusion, a value of a file's path
+/// makes a column that is never NULL, unless it is itself, so batches of several files would not be of
+/// one schema.
+fn maybe_null(
+    plan: Arc<dyn ExecutionPlan>,
+    columns: &[FieldRef],
+) -> Result<Arc<dyn ExecutionPlan>> {
+    let schema = plan.schema();
+    let exprs = schema.fields().iter().enumerate().map(|(place, field)| {
+        let name = field.name();
+        let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(name, place));
+        let expr = match columns.iter().any(|column| column.name() == name) && field.is_nullable() {
+            // This changes nothing but that the result may be NULL.
+            true => Arc::new(TryCastExpr::new(column, field.data_type().clone())),
+            false => column,
+        };
+        ProjectionExpr { expr, alias: name.clone() }
+    });
+    Ok(Arc::new(ProjectionExec::try_new(exprs.collect::<Vec<_>>(), Arc::clone(&plan))?))
+}
+
 #[async_trait]
 impl TableProvider for FilesTable {
     fn schema(&self) -> SchemaRef {
@@ -325,6 +348,8 @@ impl TableProvider for FilesTable {
             return Ok(Arc::new(EmptyExec::new(schema)));
         }
         let orders = self.orders(state, &files)?;
+        let has_nulls =
+            files.iter().any(|file| file.partition_values.iter().any(ScalarValue::is_null));
         let groups = FileGroup::new(files).split_files(state.config().target_partitions());
         let (groups, statistics) = compute_all_files_statistics(
             groups,
@@ -343,7 +368,11 @@ impl TableProvider for FilesTable {
             .with_limit(limit)
             .with_output_ordering(orders)
             .build();
-        self.format.create_physical_plan(state, config).await
+        let plan = self.format.create_physical_plan(state, config).await?;
+        match has_nulls {
+            true => maybe_null(plan, &self.columns.fields()),
+            false => Ok(plan),
+        }
     }
 
     async fn insert_into(
