@@ -450,7 +450,8 @@ fn from_parser(text: &str) -> Error {
 fn from_object_store(err: object_store::Error) -> Error {
     match err {
         object_store::Error::NotFound { path, .. } => {
-            Error::new(ErrorKind::Io, format!("no such file: \"/{}\"", path.trim_matches('/')))
+            // That of a local file is absolute.
+            Error::new(ErrorKind::Io, format!("no such file: \"{}\"", path.trim_end_matches('/')))
         }
         other => {
             let mut next: Option<&(dyn StdError + 'static)> = Some(&other);

@@ -111,9 +111,9 @@ fn is_repeatable(plan: &LogicalPlan) -> Result<bool> {
 fn sources(plan: &dyn ExecutionPlan, found: &mut BTreeSet<String>) {
     let children = plan.children();
     let before = found.len();
-    found.extend(files_of(plan).map(|file| {
+    found.extend(files_of(plan).map(|(store, file)| {
         let meta = &file.object_meta;
-        format!("{} {} {}", meta.location, meta.size, meta.last_modified.timestamp_micros())
+        format!("{store}{} {} {}", meta.location, meta.size, meta.last_modified.timestamp_micros())
     }));
     if children.is_empty() && found.len() == before {
         found.insert(displayable(plan).one_line().to_string());

@@ -1,231 +1,186 @@
 //! Columns that have one value a file: its path, and what `name=value/` in its path says.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
-use arrow::record_batch::RecordBatch;
-use async_trait::async_trait;
-use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::{ColumnStatistics, DFSchema, ScalarValue, Statistics};
-use datafusion::datasource::file_format::FileFormat;
-use datafusion::datasource::listing::PartitionedFile;
-use datafusion::datasource::physical_plan::{FileGroup, FileScanConfig, FileScanConfigBuilder};
-use datafusion::datasource::source::DataSourceExec;
-use datafusion::datasource::table_schema::TableSchema;
-use datafusion::error::Result;
-use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
-use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_plan::empty::EmptyExec;
-use object_store::path::Path;
+use arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::common::ScalarValue;
+use percent_encoding::percent_decode_str;
 
-use super::null_names::NULL_NAME;
-use crate::error::Error;
+use super::found::{Found, FoundFile};
+use super::options::FileOptions;
+use super::store::FileStore;
+use crate::error::{Error, Result};
 
-/// A table of files with such columns after those of the files.
-#[derive(Debug)]
+/// What Hive writes for NULL in a path.
+pub(crate) const NULL_NAME: &str = "__HIVE_DEFAULT_PARTITION__";
+
+/// Such columns of a table.
+#[derive(Debug, Clone)]
 pub(super) struct FileColumns {
-    /// The files without these columns.
-    files: Arc<dyn TableProvider>,
-    format: Arc<dyn FileFormat>,
-    columns: Vec<FieldRef>,
-    /// Values of the columns by file.
-    values: HashMap<Path, Vec<ScalarValue>>,
-    schema: SchemaRef,
+    /// Those of `name=value/`.
+    in_path: Vec<FieldRef>,
+    /// That of the path itself.
+    filename: Option<FieldRef>,
+    /// Whether the whole path of a file says something, or only what is below a folder that was
+    /// named.
+    whole_paths: bool,
 }
 
 impl FileColumns {
-    /// Adds columns to a listing of files.
+    /// The columns of a table of files. `given` are those in the path if the user names them.
     ///
     /// # Errors
-    /// `Query` if the files have a column of the same name.
-    pub(super) fn new(
-        files: Arc<dyn TableProvider>,
-        format: Arc<dyn FileFormat>,
-        columns: Vec<Field>,
-        values: HashMap<Path, Vec<ScalarValue>>,
-    ) -> Result<Self, Error> {
-        let columns: Vec<FieldRef> = columns.into_iter().map(Arc::new).collect();
-        let mut fields: Vec<FieldRef> = files.schema().fields().to_vec();
-        for column in &columns {
-            let name = column.name();
-            if fields.iter().any(|field| field.name() == name) {
-                let error = format!("the files have a column \"{name}\" already");
-                return Err(Error::query(error).with_hint(
-                    "give the other one another name: filename = 'path'; or leave the columns of \
-                     paths out: hive_partitioning = false",
-                ));
+    /// `Input` if the path of one file says what that of another does not.
+    pub(super) fn of(
+        found: &Found,
+        options: &FileOptions,
+        given: Option<&[(String, DataType)]>,
+    ) -> Result<Self> {
+        let asked = options.hive_partitioning == Some(true);
+        let filename = options.filename.as_ref();
+        let mut columns = FileColumns {
+            in_path: Vec::new(),
+            filename: filename.map(|name| Arc::new(Field::new(name, DataType::Utf8, false))),
+            whole_paths: asked,
+        };
+        let field = |name: &str, data_type| Arc::new(Field::new(name, data_type, true));
+        match given {
+            Some(given) if !given.is_empty() || !asked => {
+                columns.whole_paths = true;
+                let fields = given.iter().map(|(name, data_type)| field(name, data_type.clone()));
+                columns.in_path = fields.collect();
             }
-            fields.push(Arc::clone(column));
+            _ if options.hive_partitioning == Some(false) => {}
+            _ => {
+                let names = columns.names_of_all(found)?;
+                columns.in_path = names.iter().map(|name| field(name, DataType::Utf8)).collect();
+            }
         }
-        let schema = Arc::new(Schema::new(fields));
-        Ok(FileColumns { files, format, columns, values, schema })
+        Ok(columns)
     }
 
-    /// Which files can have rows that pass the filters. What cannot be told without the rows is no
-    /// reason to leave one out.
-    fn kept(&self, state: &dyn Session, filters: &[Expr]) -> Result<HashMap<&Path, bool>> {
-        let paths: Vec<&Path> = self.values.keys().collect();
-        let mut kept = vec![true; paths.len()];
-        let schema = Arc::new(Schema::new(self.columns.clone()));
-        let arrays: Result<Vec<ArrayRef>> = (0..self.columns.len())
-            .map(|column| {
-                let values = paths.iter().map(|path| self.values[*path][column].clone());
-                ScalarValue::iter_to_array(values)
-            })
-            .collect();
-        if paths.is_empty() {
-            return Ok(HashMap::new());
-        }
-        let batch = RecordBatch::try_new(Arc::clone(&schema), arrays?)?;
-        let df_schema = DFSchema::try_from(schema)?;
-        for filter in filters {
-            let ours = filter.column_refs().iter().all(|column| df_schema.has_column(column));
-            if !ours || filter.is_volatile() {
-                continue;
-            }
-            let Ok(expr) = state.create_physical_expr(filter.clone(), &df_schema) else { continue };
-            let Ok(passes) = expr.evaluate(&batch).and_then(|v| v.into_array(batch.num_rows()))
-            else {
-                continue;
+    /// The names that the path of each file says.
+    fn names_of_all<'a>(&self, found: &'a Found) -> Result<Vec<String>> {
+        let names = |file: &'a FoundFile| -> Vec<String> {
+            path_values(self.saying(file)).into_iter().map(|(name, _)| name).collect()
+        };
+        let Some((first, others)) = found.files.split_first() else { return Ok(Vec::new()) };
+        let of_first = names(first);
+        for other in others {
+            let of_other = names(other);
+            let missing = |from: &[String], of: &[String]| {
+                of.iter().find(|name| !from.contains(name)).cloned()
             };
-            if let Some(passes) = passes.as_boolean_opt() {
-                for (file, kept) in kept.iter_mut().enumerate() {
-                    *kept &= passes.is_valid(file) && passes.value(file);
+            if let Some(name) = missing(&of_other, &of_first) {
+                return Err(does_not_say(other, &name));
+            }
+            if let Some(name) = missing(&of_first, &of_other) {
+                return Err(does_not_say(first, &name));
+            }
+        }
+        Ok(of_first)
+    }
+
+    /// The part of a file's path that may say something.
+    fn saying<'a>(&self, file: &'a FoundFile) -> &'a str {
+        match file.below_folder() {
+            Some(below) => below,
+            None if self.whole_paths => &file.path,
+            None => "",
+        }
+    }
+
+    /// All columns: those of `name=value/`, then the path itself.
+    pub(super) fn fields(&self) -> Vec<FieldRef> {
+        self.in_path.iter().chain(&self.filename).map(Arc::clone).collect()
+    }
+
+    /// Those of `name=value/` if there is no other, so that a new row tells its file.
+    pub(super) fn only_in_path(&self) -> Option<&[FieldRef]> {
+        (!self.in_path.is_empty() && self.filename.is_none()).then_some(&self.in_path)
+    }
+
+    /// The values of all columns for a file.
+    ///
+    /// # Errors
+    /// `Input` if its path does not say one of them, or one that is not of the column's type.
+    pub(super) fn values(&self, store: &FileStore, file: &FoundFile) -> Result<Vec<ScalarValue>> {
+        let said = path_values(self.saying(file));
+        let mut values = Vec::with_capacity(self.in_path.len() + 1);
+        for field in &self.in_path {
+            let (name, data_type) = (field.name(), field.data_type());
+            let value = said.iter().find(|(said, _)| said == name);
+            let (_, value) = value.ok_or_else(|| does_not_say(file, name))?;
+            values.push(match value {
+                None => ScalarValue::try_from(data_type)?,
+                Some(text) => {
+                    let value = ScalarValue::try_from_string(text.clone(), data_type);
+                    value.map_err(|_| {
+                        let path = &file.path;
+                        Error::input(format!(
+                            "\"{path}\": the path says {name}={text}, which is not of type \
+                             {data_type}"
+                        ))
+                    })?
                 }
-            }
+            });
         }
-        Ok(paths.into_iter().zip(kept).collect())
-    }
-
-    fn with_values(&self, mut file: PartitionedFile) -> Result<PartitionedFile> {
-        let location = &file.object_meta.location;
-        let values = self.values.get(location).ok_or_else(|| {
-            Error::internal(format!("\"/{location}\" was not there when the table was opened"))
-        })?;
-        file.partition_values.extend(values.iter().cloned());
-        Ok(match file.statistics.take() {
-            Some(statistics) => file.with_statistics(statistics),
-            None => file,
-        })
+        if self.filename.is_some() {
+            values.push(ScalarValue::Utf8(Some(store.shown(&file.meta.location))));
+        }
+        Ok(values)
     }
 }
 
-#[async_trait]
-impl TableProvider for FileColumns {
-    fn schema(&self) -> SchemaRef {
-        Arc::clone(&self.schema)
-    }
-
-    fn table_type(&self) -> TableType {
-        TableType::Base
-    }
-
-    fn supports_filters_pushdown(
-        &self,
-        filters: &[&Expr],
-    ) -> Result<Vec<TableProviderFilterPushDown>> {
-        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
-    }
-
-    async fn scan(
-        &self,
-        state: &dyn Session,
-        projection: Option<&Vec<usize>>,
-        filters: &[Expr],
-        limit: Option<usize>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let of_files = self.files.schema();
-        let on_files = |filter: &&Expr| {
-            filter.column_refs().iter().all(|column| of_files.index_of(column.name()).is_ok())
-        };
-        let inner: Vec<Expr> = filters.iter().filter(on_files).cloned().collect();
-        let file_limit = limit.filter(|_| filters.is_empty());
-        let scan = self.files.scan(state, None, &inner, file_limit).await?;
-        let config = scan
-            .downcast_ref::<DataSourceExec>()
-            .and_then(|scan| scan.data_source().downcast_ref::<FileScanConfig>());
-        let Some(config) = config else {
-            // No file has rows.
-            let schema = match projection {
-                Some(columns) => Arc::new(self.schema.project(columns)?),
-                None => Arc::clone(&self.schema),
-            };
-            return Ok(Arc::new(EmptyExec::new(schema)));
-        };
-        let kept = self.kept(state, filters)?;
-        let mut groups = Vec::with_capacity(config.file_groups.len());
-        for group in &config.file_groups {
-            let files = group.files().iter();
-            let files: Vec<PartitionedFile> = files
-                .filter(|file| kept.get(&file.object_meta.location).copied().unwrap_or(true))
-                .map(|file| self.with_values(file.clone()))
-                .collect::<Result<_>>()?;
-            if !files.is_empty() {
-                groups.push(FileGroup::new(files));
-            }
-        }
-        if groups.is_empty() {
-            let schema = match projection {
-                Some(columns) => Arc::new(self.schema.project(columns)?),
-                None => Arc::clone(&self.schema),
-            };
-            return Ok(Arc::new(EmptyExec::new(schema)));
-        }
-        let all = groups.iter().map(FileGroup::len).sum::<usize>() == self.values.len();
-        let statistics = config.statistics();
-        let mut column_statistics = statistics.column_statistics.clone();
-        column_statistics.extend(self.columns.iter().map(|_| ColumnStatistics::new_unknown()));
-        let statistics = Statistics { column_statistics, ..statistics };
-        let statistics = if all { statistics } else { statistics.to_inexact() };
-        let schema = TableSchema::builder(Arc::clone(config.file_schema()))
-            .with_table_partition_cols(self.columns.clone())
-            .build();
-        let config = FileScanConfigBuilder::new(
-            config.object_store_url.clone(),
-            self.format.file_source(schema),
-        )
-        .with_file_groups(groups)
-        .with_statistics(statistics)
-        .with_projection_indices(projection.cloned())?
-        .with_limit(limit)
-        .with_output_ordering(config.output_ordering.clone())
-        .with_expr_adapter(config.expr_adapter_factory.clone())
-        .build();
-        self.format.create_physical_plan(state, config).await
-    }
+fn does_not_say(file: &FoundFile, name: &str) -> Error {
+    Error::input(format!("the path of \"{}\" does not say {name}=", file.path))
+        .with_hint("hive_partitioning = false reads the files without such columns")
 }
 
-/// The `name=value` parts of a file's path; a value is `None` where the path says NULL.
-pub(super) fn path_values(path: &std::path::Path) -> Vec<(String, Option<String>)> {
-    let folders = path.parent().into_iter().flat_map(std::path::Path::components);
-    folders
-        .filter_map(|part| {
-            let (name, value) = part.as_os_str().to_str()?.split_once('=')?;
-            let value = (value != NULL_NAME).then(|| value.to_string());
-            Some((name.to_string(), value))
-        })
+/// The `name=value` parts of the folders in a file's path; a value is `None` where it says NULL.
+fn path_values(path: &str) -> Vec<(String, Option<String>)> {
+    let mut folders: Vec<&str> = Vec::new();
+    for folder in path.rsplit_once('/').map_or("", |(folders, _)| folders).split('/') {
+        match folder {
+            ".." => drop(folders.pop()),
+            folder => folders.push(folder),
+        }
+    }
+    let parts = folders.into_iter().filter_map(|folder| folder.split_once('='));
+    parts
+        .map(|(name, value)| (decoded(name), (value != NULL_NAME).then(|| decoded(value))))
         .collect()
 }
 
-/// A value of a path as a value of its column.
-///
-/// # Errors
-/// `Input` if it is not of this type.
-pub(super) fn path_value(
-    path: &std::path::Path,
-    name: &str,
-    value: Option<String>,
-    data_type: &DataType,
-) -> Result<ScalarValue, Error> {
-    match value {
-        None => Ok(ScalarValue::try_from(data_type)?),
-        Some(text) => ScalarValue::try_from_string(text.clone(), data_type).map_err(|_| {
-            Error::input(format!(
-                "\"{}\": the path says {name}={text}, which is not of type {data_type}",
-                path.display()
-            ))
-        }),
+/// A text with the characters that its percent codes stand for.
+fn decoded(text: &str) -> String {
+    let decoded = percent_decode_str(text).decode_utf8();
+    decoded.map_or_else(|_| text.to_string(), |decoded| decoded.into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_values_of_paths() {
+        let values = |path| {
+            let values = path_values(path).into_iter();
+            values.map(|(name, value)| (name, value.unwrap_or("NULL".to_string()))).collect()
+        };
+        let expected = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
+            pairs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect()
+        };
+        let check = |path, pairs: &[(&str, &str)]| {
+            let found: Vec<(String, String)> = values(path);
+            assert_eq!(found, expected(pairs), "{path}");
+        };
+        check("year=2019/kind=a=b/x.csv", &[("year", "2019"), ("kind", "a=b")]);
+        check("/data/year=2019/../year=2020/x=1.csv", &[("year", "2020")]);
+        check("gr%C3%B6%C3%9Fe=a%2Fb%20%25/x.csv", &[("größe", "a/b %")]);
+        check("k=__HIVE_DEFAULT_PARTITION__/x.csv", &[("k", "NULL")]);
+        // What are no codes, and codes that are no text.
+        check("a=100%/b=%FF/x.csv", &[("a", "100%"), ("b", "%FF")]);
+        check("x=1.csv", &[]);
     }
 }

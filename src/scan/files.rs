@@ -2,31 +2,27 @@
 //!
 //! `FROM 'trips.csv'`, `FROM 'trips/2019-*.parquet'`, `FROM 'trips/'`: the format comes from the
 //! extension (`.csv .tsv .parquet .json .ndjson .jsonl .arrow .feather`, the text ones also with
-//! `.gz .zst .bz2 .xz`). All files of one table have one format. Folders are read to any depth;
-//! `year=2019/` in a path makes a column `year`; names that begin with `.` or `_` are skipped.
+//! `.gz .zst .bz2 .xz`). All files of one table have one format and are in one store. Folders are read
+//! to any depth; `year=2019/` in a path makes a column `year`; names that begin with `.` or `_` are
+//! skipped.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, Weak};
 
-use arrow::datatypes::{DataType, Field, SchemaRef};
+use arrow::datatypes::{DataType, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider, TableProviderFactory, UrlTableFactory};
-use datafusion::common::ScalarValue;
 use datafusion::common::TableReference;
 use datafusion::datasource::MemTable;
 use datafusion::datasource::file_format::FileFormat;
 use datafusion::datasource::file_format::arrow::ArrowFormat;
 use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
-use datafusion::datasource::listing::{
-    ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl,
-};
 use datafusion::error::DataFusionError;
 use datafusion::execution::context::SessionState;
 use datafusion::logical_expr::{CreateExternalTable, SortExpr};
-use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
+use object_store::ObjectMeta;
 use parking_lot::RwLock;
 
 use super::calls::TableCall;
@@ -34,12 +30,13 @@ use super::csv::{
     CsvFormat, CsvOptions, Dialect, RejectedRecords, Rejects, RejectsTable, Sniffed, Types,
     sniff_files,
 };
-use super::file_columns::{FileColumns, path_value, path_values};
-use super::found::{Found, listing_url, looks_like_path};
+use super::file_columns::FileColumns;
+use super::found::{Found, FoundFile, looks_like_path};
 use super::json::JsonFiles;
-use super::null_names::NullNames;
 use super::options::{FileOptions, OptionValue};
 use super::parquet::ParquetFiles;
+use super::provider::{Files, FilesTable};
+use super::store::FileStore;
 use super::union::{Layout, layouts};
 use crate::error::{Error, ErrorKind, Result};
 use crate::session::Resources;
@@ -86,6 +83,11 @@ impl FileKindName {
         let tabs = matches!(extension, "tsv" | "tab");
         (text || !compression.is_compressed()).then_some(FileKindName { kind, compression, tabs })
     }
+
+    /// Whether files of both names can be one table.
+    pub(super) fn reads_like(&self, other: &Self) -> bool {
+        self.kind == other.kind && self.compression == other.compression
+    }
 }
 
 /// What a table of files is made of.
@@ -128,16 +130,19 @@ impl FileTable {
     /// `Io` if there is no such file or it cannot be read; `Input` if its content cannot be
     /// understood; `Query` if the format is unknown or the files have several; `Config` if options
     /// contradict the files.
-    pub(crate) async fn open(self, state: &SessionState) -> Result<Arc<dyn TableProvider>> {
+    pub(crate) async fn open(mut self, state: &SessionState) -> Result<Arc<dyn TableProvider>> {
         let files = self.located(state).await?;
         let use_columns = self.csv.use_columns.clone();
-        let table = match files.kind {
-            FileKind::Csv if self.files.union_by_name && files.objects.len() > 1 => {
+        let table = match files.kind.kind {
+            FileKind::Csv if self.files.union_by_name && files.found.files.len() > 1 => {
                 self.united_csv(state, files).await?
             }
             _ => {
                 let (format, schema) = self.format(state, &files).await?;
-                self.listing(state, &files.found, &format, &schema)?
+                let (locations, given) = (self.locations.clone(), self.kind);
+                let columns = self.columns_of_paths(&files.found)?;
+                let list = Files::At { locations, given, kind: files.kind };
+                self.table(&files.found, list, format, schema, columns)?
             }
         };
         match use_columns {
@@ -152,16 +157,15 @@ impl FileTable {
     /// # Errors
     /// Those of [`FileTable::open`].
     pub(crate) async fn sniffed(
-        self,
+        mut self,
         state: &SessionState,
         options: &[(String, OptionValue)],
     ) -> Result<Arc<dyn TableProvider>> {
         let files = self.located(state).await?;
-        let rows = match self.files.union_by_name && files.objects.len() > 1 {
+        let rows = match self.files.union_by_name && files.found.files.len() > 1 {
             true => self.reports_of_layouts(&files, options).await?,
             false => {
-                let sniffed =
-                    sniff_files(&files.store, &files.objects, &self.csv, files.compression).await?;
+                let sniffed = files.sniffed(&files.objects(), &self.csv).await?;
                 vec![sniffed.report(&self.locations, options)?]
             }
         };
@@ -174,36 +178,30 @@ impl FileTable {
         files: &Located,
         options: &[(String, OptionValue)],
     ) -> Result<Vec<RecordBatch>> {
-        let (paths, sniffed) = self.each_sniffed(files).await?;
+        let (filled, sniffed) = self.each_sniffed(files).await?;
         let line_ends: Vec<&'static str> = sniffed.iter().map(|file| file.line_end).collect();
         let (layouts, _) = layouts(sniffed);
         let mut rows = Vec::with_capacity(layouts.len());
-        for Layout { dialect, schema, files } in layouts {
-            let mut shown = Vec::with_capacity(files.len());
-            for file in &files {
-                shown.push(super::shown_path(&location_of(&paths[*file])?));
-            }
+        for Layout { dialect, schema, files: alike } in layouts {
+            let shown =
+                alike.iter().map(|file| files.found.store.shown(&filled[*file].meta.location));
+            let shown: Vec<String> = shown.collect();
             let unseen = vec![false; schema.fields().len()];
-            let line_end = line_ends[files[0]];
+            let line_end = line_ends[alike[0]];
             rows.push(Sniffed { dialect, schema, unseen, line_end }.report(&shown, options)?);
         }
         Ok(rows)
     }
 
-    async fn located(&self, state: &SessionState) -> Result<Located> {
-        let mut found = Found::default();
-        for location in &self.locations {
-            found.add(location)?;
+    /// Finds the files, and takes what their names say for what is not given.
+    async fn located(&mut self, state: &SessionState) -> Result<Located> {
+        let found = Found::at(state, &self.locations).await?;
+        let kind = found.kind(self.kind, &self.locations.join("', '"))?;
+        if kind.tabs {
+            self.csv.delimiter = self.csv.delimiter.or(Some(b'\t'));
         }
-        let shown = self.locations.join("', '");
-        let (kind, compression) = found.kind(self.kind, &shown)?;
-        let Some(first) = found.files.first() else {
-            return Err(Error::new(ErrorKind::Io, format!("no data files in '{shown}'")));
-        };
-        let store = state.runtime_env().object_store(listing_url(first, false)?.object_store())?;
-        let objects = heads(&store, &found.files).await?;
-        let compression = self.files.compression.unwrap_or(compression);
-        Ok(Located { found, kind, compression, store, objects })
+        let compression = self.files.compression.unwrap_or(kind.compression);
+        Ok(Located { found, kind, compression })
     }
 
     /// The format and the columns of files that have the same ones.
@@ -212,12 +210,12 @@ impl FileTable {
         state: &SessionState,
         files: &Located,
     ) -> Result<(Arc<dyn FileFormat>, SchemaRef)> {
-        let Located { store, objects, .. } = files;
-        let format: Arc<dyn FileFormat> = match files.kind {
+        let (store, objects) = (&files.found.store, &files.objects());
+        let format: Arc<dyn FileFormat> = match files.kind.kind {
             FileKind::Csv => {
                 let mut options = self.csv.clone();
                 options.schema = self.schema.clone().or(options.schema);
-                let mut sniffed = sniff_files(store, objects, &options, files.compression).await?;
+                let mut sniffed = files.sniffed(objects, &options).await?;
                 let rejects = self.rejects(state)?;
                 attach(state, &mut sniffed.dialect, rejects.as_ref());
                 return Ok((Arc::new(CsvFormat::new(sniffed.dialect, options)), sniffed.schema));
@@ -250,22 +248,19 @@ impl FileTable {
     }
 
     /// The CSV files that are not empty and what each of them is, if their columns may differ.
-    async fn each_sniffed(&self, files: &Located) -> Result<(Vec<PathBuf>, Vec<Sniffed>)> {
+    async fn each_sniffed(&self, files: &Located) -> Result<(Vec<FoundFile>, Vec<Sniffed>)> {
         let options = self.options_of_one();
-        let (mut paths, mut sniffed) = (Vec::new(), Vec::new());
-        for (path, object) in files.found.files.iter().zip(&files.objects) {
-            let one = std::slice::from_ref(object);
-            if object.size > 0 {
-                paths.push(path.clone());
-                sniffed.push(sniff_files(&files.store, one, &options, files.compression).await?);
-            }
+        let (mut filled, mut sniffed) = (Vec::new(), Vec::new());
+        for file in files.found.files.iter().filter(|file| file.meta.size > 0) {
+            sniffed.push(files.sniffed(std::slice::from_ref(&file.meta), &options).await?);
+            filled.push(file.clone());
         }
         if sniffed.is_empty() {
-            let path = files.found.files[0].display();
+            let path = &files.found.files[0].path;
             return Err(Error::input(format!("\"{path}\" is empty: it has no header and no rows")));
         }
         self.csv.give_by_name(&mut sniffed)?;
-        Ok((paths, sniffed))
+        Ok((filled, sniffed))
     }
 
     /// CSV files whose columns may differ, as one table.
@@ -275,148 +270,59 @@ impl FileTable {
         files: Located,
     ) -> Result<Arc<dyn TableProvider>> {
         let options = self.options_of_one();
-        let (paths, sniffed) = self.each_sniffed(&files).await?;
+        let (filled, sniffed) = self.each_sniffed(&files).await?;
         let (layouts, whole) = layouts(sniffed);
         let columns = self.columns_of_paths(&files.found)?;
-        let extra: Vec<String> = columns.iter().map(|column| column.name().clone()).collect();
+        let extra: Vec<String> =
+            columns.fields().iter().map(|column| column.name().clone()).collect();
         let mut tables = Vec::with_capacity(layouts.len());
         let rejects = self.rejects(state)?;
         for mut layout in layouts {
             attach(state, &mut layout.dialect, rejects.as_ref());
-            let format: Arc<dyn FileFormat> =
-                Arc::new(CsvFormat::new(layout.dialect, options.clone()));
-            let some: Vec<PathBuf> = layout.files.iter().map(|file| paths[*file].clone()).collect();
-            let found = Found { files: some, folder: files.found.folder.clone() };
-            let listed =
-                self.with_columns_of_paths(state, &found, &format, &layout.schema, &columns)?;
-            tables.push(listed);
+            let format = Arc::new(CsvFormat::new(layout.dialect, options.clone()));
+            let list = Files::These(layout.files.iter().map(|i| filled[*i].clone()).collect());
+            let columns = columns.clone();
+            tables.push(self.table(&files.found, list, format, layout.schema, columns)?);
         }
         super::union::union(tables, &whole, &extra)
     }
 
+    fn columns_of_paths(&self, found: &Found) -> Result<FileColumns> {
+        FileColumns::of(found, &self.files, self.path_columns.as_deref())
+    }
+
     /// Files of one layout as a table.
-    fn listing(
+    fn table(
         &self,
-        state: &SessionState,
         found: &Found,
-        format: &Arc<dyn FileFormat>,
-        schema: &SchemaRef,
+        files: Files,
+        format: Arc<dyn FileFormat>,
+        schema: SchemaRef,
+        columns: FileColumns,
     ) -> Result<Arc<dyn TableProvider>> {
-        let by_folder = found.folder.is_some() && self.files.hive_partitioning != Some(false);
-        if self.files.filename.is_some()
-            || self.files.hive_partitioning == Some(true) && found.folder.is_none()
-        {
-            let columns = self.columns_of_paths(found)?;
-            return self.with_columns_of_paths(state, found, format, schema, &columns);
-        }
-        let path_columns = match &self.path_columns {
-            Some(columns) => columns.clone(),
-            None if by_folder => found.path_columns(),
-            None => Vec::new(),
-        };
-        let urls = if by_folder || self.path_columns.is_some() {
-            found.urls()?
-        } else {
-            found.file_urls()?
-        };
-        let listing = |path_columns: Vec<(String, DataType)>| {
-            self.listing_table(state, found, format, schema, urls.clone(), path_columns)
-        };
-        if !by_folder || !found.has_null_names() {
-            return listing(path_columns);
-        }
-        let texts = path_columns.iter().map(|(name, _)| (name.clone(), DataType::Utf8));
-        let read = listing(texts.collect())?;
-        Ok(Arc::new(NullNames::new(read, listing(path_columns.clone())?, &path_columns)?))
-    }
-
-    fn listing_table(
-        &self,
-        state: &SessionState,
-        found: &Found,
-        format: &Arc<dyn FileFormat>,
-        schema: &SchemaRef,
-        urls: Vec<ListingTableUrl>,
-        path_columns: Vec<(String, DataType)>,
-    ) -> Result<Arc<dyn TableProvider>> {
-        let format: Arc<dyn FileFormat> = Arc::new(WritesAside(Arc::clone(format)));
-        let options = ListingOptions::new(format)
-            .with_file_extension(found.extension())
-            .with_table_partition_cols(path_columns)
-            .with_file_sort_order(self.order.clone());
-        let config = ListingTableConfig::new_with_multi_paths(urls)
-            .with_listing_options(options)
-            .with_schema(Arc::clone(schema));
-        let cache = state.runtime_env().cache_manager.get_file_statistic_cache();
-        Ok(Arc::new(ListingTable::try_new(config)?.with_cache(cache)))
-    }
-
-    /// The columns that each file's path gives: those of `name=value/`, then the path itself.
-    fn columns_of_paths(&self, found: &Found) -> Result<Vec<Field>> {
-        let mut columns: Vec<Field> = Vec::new();
-        let hive = self.files.hive_partitioning.unwrap_or(found.folder.is_some());
-        if let (true, Some(first)) = (hive, found.files.first()) {
-            for (name, _) in path_values(found.below_folder(first)) {
-                let given = self.path_columns.iter().flatten().find(|(given, _)| *given == name);
-                let data_type = given.map_or(DataType::Utf8, |(_, data_type)| data_type.clone());
-                columns.push(Field::new(name, data_type, true));
-            }
-        }
-        columns
-            .extend(self.files.filename.iter().map(|name| Field::new(name, DataType::Utf8, false)));
-        Ok(columns)
-    }
-
-    fn with_columns_of_paths(
-        &self,
-        state: &SessionState,
-        found: &Found,
-        format: &Arc<dyn FileFormat>,
-        schema: &SchemaRef,
-        columns: &[Field],
-    ) -> Result<Arc<dyn TableProvider>> {
-        let urls = found.file_urls()?;
-        let listing = self.listing_table(state, found, format, schema, urls, Vec::new())?;
-        if columns.is_empty() {
-            return Ok(listing);
-        }
-        let mut values = HashMap::with_capacity(found.files.len());
-        for file in &found.files {
-            let location = location_of(file)?;
-            let in_path: HashMap<String, Option<String>> =
-                path_values(found.below_folder(file)).into_iter().collect();
-            let mut row = Vec::with_capacity(columns.len());
-            for column in columns {
-                if Some(column.name()) == self.files.filename.as_ref() {
-                    row.push(ScalarValue::Utf8(Some(super::shown_path(&location))));
-                    continue;
-                }
-                let value = in_path.get(column.name()).ok_or_else(|| {
-                    Error::input(format!(
-                        "the path of \"{}\" does not say {}=",
-                        file.display(),
-                        column.name()
-                    ))
-                    .with_hint("hive_partitioning = false reads the files without such columns")
-                })?;
-                row.push(path_value(file, column.name(), value.clone(), column.data_type())?);
-            }
-            values.insert(location, row);
-        }
-        let format: Arc<dyn FileFormat> = Arc::new(WritesAside(Arc::clone(format)));
-        let columns = columns.to_vec();
-        Ok(Arc::new(FileColumns::new(listing, format, columns, values)?))
+        let format: Arc<dyn FileFormat> = Arc::new(WritesAside(format));
+        let order = self.order.clone();
+        Ok(Arc::new(FilesTable::new(found, files, format, schema, columns, order)?))
     }
 }
 
 /// Files that were found, and what is known of them before they are read.
 struct Located {
     found: Found,
-    kind: FileKind,
+    kind: FileKindName,
     compression: FileCompressionType,
-    store: Arc<dyn ObjectStore>,
+}
+
+impl Located {
     /// One a file.
-    objects: Vec<ObjectMeta>,
+    fn objects(&self) -> Vec<ObjectMeta> {
+        self.found.files.iter().map(|file| file.meta.clone()).collect()
+    }
+
+    /// What some of the files are as CSV.
+    async fn sniffed(&self, objects: &[ObjectMeta], options: &CsvOptions) -> Result<Sniffed> {
+        sniff_files(&self.found.store, objects, options, self.compression).await
+    }
 }
 
 /// Tells a scan what it has to know of its session.
@@ -427,6 +333,7 @@ fn attach(state: &SessionState, dialect: &mut Dialect, rejects: Option<&Arc<Reje
         dialect.rejected_rows = Arc::clone(&resources.rejected_rows);
         let piece_bytes = resources.knobs.csv_piece_bytes;
         dialect.piece_bytes = piece_bytes.unwrap_or(dialect.piece_bytes);
+        dialect.temporary = Some(resources.store.clone());
     }
     dialect.rejects = rejects.map(Arc::clone);
 }
@@ -455,13 +362,13 @@ async fn infer(
     given: &Option<SchemaRef>,
     format: &Arc<dyn FileFormat>,
     state: &SessionState,
-    store: &Arc<dyn ObjectStore>,
+    store: &FileStore,
     objects: &[ObjectMeta],
 ) -> Result<SchemaRef> {
     match given {
         Some(schema) => Ok(Arc::clone(schema)),
         None => {
-            let inferred = format.infer_schema(state, store, objects).await;
+            let inferred = format.infer_schema(state, store.objects(), objects).await;
             inferred.map_err(|err| {
                 let err = Error::from(err);
                 // DataFusion calls an Arrow file that is cut short a defect of its own.
@@ -470,26 +377,12 @@ async fn infer(
                     _ => err,
                 };
                 match objects {
-                    [one] => err.in_file(&super::shown_path(&one.location)),
+                    [one] => err.in_file(&store.shown(&one.location)),
                     _ => err,
                 }
             })
         }
     }
-}
-
-/// A file's path as object stores know it.
-fn location_of(file: &Path) -> Result<object_store::path::Path> {
-    object_store::path::Path::from_absolute_path(file)
-        .map_err(|err| Error::new(ErrorKind::Io, err.to_string()))
-}
-
-async fn heads(store: &Arc<dyn ObjectStore>, files: &[PathBuf]) -> Result<Vec<ObjectMeta>> {
-    let mut objects = Vec::with_capacity(files.len());
-    for file in files {
-        objects.push(store.head(&location_of(file)?).await.map_err(DataFusionError::from)?);
-    }
-    Ok(objects)
 }
 
 /// Opens the tables that are named by a path or a call, each once a statement.

@@ -29,6 +29,8 @@ use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_optimizer::topk_aggregation::TopKAggregation;
 use datafusion::prelude::SessionConfig;
 use datafusion::sql::parser::Statement;
+use object_store::ObjectStore;
+use url::Url;
 
 use crate::aggregate::SpillingAggregates;
 use crate::decorrelate::Decorrelation;
@@ -391,6 +393,30 @@ impl Session {
     /// where `ignore_errors` allows that.
     pub fn rejected_rows(&self) -> u64 {
         self.inner.rejected_rows.load(Ordering::Relaxed)
+    }
+
+    /// Lets queries read files of an object store by URL: what is registered for `s3://bucket` is
+    /// asked for `FROM 's3://bucket/folder/*.csv'`. The path of `url` is not looked at. A store that was
+    /// registered for the same scheme, host and port is replaced.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use brimful::{Session, SessionOptions};
+    /// use object_store::{ObjectStoreExt, memory::InMemory, path::Path};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let store = InMemory::new();
+    /// store.put(&Path::from("trips/2019.csv"), "id,km\n1,2.5\n".into()).await?;
+    /// let session = Session::new(SessionOptions::new())?;
+    /// session.register_object_store(&"mem://bucket".parse()?, Arc::new(store));
+    /// let trips = session.sql("SELECT * FROM 'mem://bucket/trips/*.csv'").await?;
+    /// assert_eq!(trips.collect().await?[0].num_rows(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn register_object_store(&self, url: &Url, store: Arc<dyn ObjectStore>) {
+        self.context().register_object_store(url, store);
     }
 
     /// Names of the tables and views that were created or registered, sorted.

@@ -11,6 +11,7 @@ use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::FileScanConfig;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::physical_plan::{ExecutionPlan, metrics::MetricValue};
 use futures::{Stream, StreamExt, TryStreamExt};
 
@@ -125,22 +126,27 @@ fn add_plan_metrics(plan: &dyn ExecutionPlan, total: &mut QueryMetrics) {
     }
 }
 
-/// The files that a plan reads itself, as opposed to what is below it.
-pub(crate) fn files_of(plan: &dyn ExecutionPlan) -> impl Iterator<Item = &PartitionedFile> {
+/// The files that a plan reads itself, as opposed to what is below it, and the store of each.
+pub(crate) fn files_of(
+    plan: &dyn ExecutionPlan,
+) -> impl Iterator<Item = (&ObjectStoreUrl, &PartitionedFile)> {
     plan.downcast_ref::<DataSourceExec>()
         .and_then(|scan| scan.data_source().downcast_ref::<FileScanConfig>())
         .into_iter()
-        .flat_map(|config| config.file_groups.iter().flat_map(|group| group.files()))
+        .flat_map(|config| {
+            let files = config.file_groups.iter().flat_map(|group| group.files());
+            files.map(|file| (&config.object_store_url, file))
+        })
 }
 
 /// Size of the files of a scan that does not count what it reads (JSON, Arrow); 0 for others.
 fn file_bytes(plan: &dyn ExecutionPlan) -> u64 {
-    files_of(plan).map(PartitionedFile::effective_size).sum()
+    files_of(plan).map(|(_, file)| file.effective_size()).sum()
 }
 
 /// Adds the paths of all files that a plan and everything below it reads.
 fn add_paths(plan: &dyn ExecutionPlan, paths: &mut Vec<String>) {
-    paths.extend(files_of(plan).map(|file| shown_path(&file.object_meta.location)));
+    paths.extend(files_of(plan).map(|(store, file)| shown_path(store, &file.object_meta.location)));
     for child in plan.children() {
         add_paths(child.as_ref(), paths);
     }

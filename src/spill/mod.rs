@@ -5,16 +5,18 @@
 //! - `block`: batches ⇄ compressed, checked bytes
 //! - `pack`: batches ⇄ bytes that are as few as they can be without a compressor
 //! - `file`: a [`SpillFile`] of blocks, written in order and read in any
+//! - `raw`: a [`RawFile`] of bytes that came from elsewhere
 //! - `folder`: a folder of this process, and the removal of those of dead ones
 //! - `stream`: temporary files for DataFusion's operators
 //!
-//! Every byte that is read back is checked: a file that was cut or altered is an error, never wrong
-//! rows.
+//! Every byte that is read back is checked, but for those of a `RawFile`: a file that was cut or
+//! altered is an error, never wrong rows.
 
 mod block;
 mod file;
 mod folder;
 mod pack;
+mod raw;
 mod stream;
 
 use std::path::{Path, PathBuf};
@@ -29,6 +31,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::session::{ByteSize, SessionOptions, SpillCompression};
 
 pub(crate) use file::{BlockRange, SpillFile};
+pub(crate) use raw::RawFile;
 pub(crate) use stream::StreamFiles;
 
 use folder::Folder;
@@ -199,11 +202,22 @@ impl SpillStore {
 
     /// Counts a block that was written, from when it was begun.
     fn add_written(&self, block: &[u8], started: Instant) {
+        self.count_written(block::raw_bytes(block), block.len() as u64, started);
+    }
+
+    /// Counts what was written: its bytes before compression and on disk, and the time since.
+    fn count_written(&self, raw_bytes: u64, bytes: u64, started: Instant) {
         let usage = &self.inner.usage;
         let nanoseconds = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
         usage.write_nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
-        usage.raw_bytes.fetch_add(block::raw_bytes(block), Ordering::Relaxed);
-        usage.written_bytes.fetch_add(block.len() as u64, Ordering::Relaxed);
+        usage.raw_bytes.fetch_add(raw_bytes, Ordering::Relaxed);
+        usage.written_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+impl std::fmt::Debug for SpillStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SpillStore").field("paths", &self.inner.paths).finish_non_exhaustive()
     }
 }
 

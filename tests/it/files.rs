@@ -109,3 +109,36 @@ fn a_quote_that_is_never_closed_is_an_error() {
     place.write("open.csv", "a,b\n1,\"two\n3,4\n");
     place.query("SELECT * FROM 'open.csv'").fails(3, &["\"open.csv\"", "2"]);
 }
+
+#[test]
+fn names_of_folders_as_other_programs_write_them() {
+    let place = Place::new();
+    for (folder, n) in [("s/size=<5", 1), ("s/size=~[a]", 2), ("s/size=100%", 3)] {
+        std::fs::create_dir_all(place.path(folder)).unwrap();
+        place.write(&format!("{folder}/a.csv"), format!("n\n{n}\n"));
+    }
+    for (size, n) in [("<5", 1), ("~[a]", 2), ("100%", 3)] {
+        let query = format!("SELECT n FROM 's/' WHERE size = '{size}'");
+        assert_eq!(place.query(&query).ok(), format!("n\n{n}\n"), "{size}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn folders_behind_links_are_read_once() {
+    let place = Place::new();
+    for folder in ["t/2024", "elsewhere", "years"] {
+        std::fs::create_dir_all(place.path(folder)).unwrap();
+    }
+    place.write("t/2024/a.csv", "n\n1\n");
+    place.write("elsewhere/data", "n\n2\n");
+    let link = |to: &str, name: &str| std::os::unix::fs::symlink(to, place.path(name)).unwrap();
+    link("2024", "t/latest");
+    link(".", "t/again");
+    assert_eq!(place.query("SELECT count(*) AS n FROM 't/'").ok(), "n\n1\n");
+    assert_eq!(place.query("SELECT count(*) AS n FROM 't/*/*.csv'").ok(), "n\n1\n");
+    // A link's own name tells the format and the columns.
+    link("../elsewhere", "years/year=2019");
+    link("data", "elsewhere/b.csv");
+    assert_eq!(place.query("SELECT n, year FROM 'years/'").ok(), "n,year\n2,2019\n");
+}

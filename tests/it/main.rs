@@ -50,6 +50,7 @@ mod shell;
 mod sorts;
 mod sql_reference;
 mod stop;
+mod stores;
 mod support;
 mod tables;
 mod udf;

@@ -10,6 +10,7 @@ use datafusion::execution::memory_pool::MemoryPool;
 use super::encoding::Encoding;
 use super::rejects::RejectedRecords;
 use super::structure::Marks;
+use crate::spill::SpillStore;
 
 /// Words that mean NULL in a column that is not text, unless the user names others.
 pub(crate) const USUAL_NULL_WORDS: [&str; 9] =
@@ -113,6 +114,8 @@ pub(crate) struct Dialect {
     pub(crate) compression: FileCompressionType,
     /// Where memory comes from for records that are longer than a piece.
     pub(crate) memory: Option<Arc<dyn MemoryPool>>,
+    /// Where files are copied to that are elsewhere and can only be read from front to end.
+    pub(crate) temporary: Option<SpillStore>,
     /// Mean length of a record in bytes, for estimates; 0 when unknown.
     pub(crate) mean_record_bytes: f64,
 }
@@ -149,6 +152,7 @@ impl Default for Dialect {
             parallel: true,
             compression: FileCompressionType::UNCOMPRESSED,
             memory: None,
+            temporary: None,
             mean_record_bytes: 0.0,
         }
     }

@@ -7,7 +7,7 @@ use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::Session;
 use datafusion::common::stats::Precision;
-use datafusion::common::{GetExt, Statistics, not_impl_err};
+use datafusion::common::{GetExt, Statistics, internal_err, not_impl_err};
 use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
 use datafusion::datasource::file_format::{FileFormat, FileFormatFactory};
 use datafusion::datasource::physical_plan::{FileScanConfig, FileSinkConfig, FileSource};
@@ -22,7 +22,6 @@ use object_store::{ObjectMeta, ObjectStore};
 
 use super::dialect::Dialect;
 use super::options::CsvOptions;
-use super::sniff::sniff_files;
 use super::source::CsvSource;
 use crate::write::csv::{CsvSink, CsvWriteOptions};
 
@@ -59,11 +58,11 @@ impl FileFormat for CsvFormat {
     async fn infer_schema(
         &self,
         _state: &dyn Session,
-        store: &Arc<dyn ObjectStore>,
-        objects: &[ObjectMeta],
+        _store: &Arc<dyn ObjectStore>,
+        _objects: &[ObjectMeta],
     ) -> Result<SchemaRef> {
-        let sniffed = sniff_files(store, objects, &self.options, self.dialect.compression).await?;
-        Ok(sniffed.schema)
+        // They are found together with the dialect that makes the format.
+        internal_err!("columns of CSV files are found when their table is opened")
     }
 
     async fn infer_stats(

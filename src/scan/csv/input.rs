@@ -5,13 +5,16 @@ use std::sync::Arc;
 
 use datafusion::common::parsers::CompressionTypeVariant;
 use datafusion::error::{DataFusionError, Result};
-use object_store::{GetResultPayload, ObjectMeta, ObjectStore, ObjectStoreExt};
+use object_store::{GetResultPayload, ObjectMeta};
 
 use super::compressed::{Blocks, Compression};
 use super::cuts::FileCuts;
 use super::dialect::Dialect;
 use super::encoding::{Decoder, Encoding};
+use super::remote::Remote;
 use crate::error::Error;
+use crate::scan::store::FileStore;
+use crate::spill::RawFile;
 
 /// Bytes that are decompressed or translated at once.
 const BLOCK_BYTES: usize = 1 << 20;
@@ -22,8 +25,8 @@ pub(crate) enum Input {
     /// told in advance what comes next.
     File { file: Arc<File>, size: u64 },
     /// A file elsewhere.
-    Store { store: Arc<dyn ObjectStore>, meta: ObjectMeta },
-    /// A local file that has to be decompressed or translated.
+    Remote(Remote),
+    /// A file that has to be decompressed or translated: a local one, or a copy.
     Decoded(Decoded),
 }
 
@@ -36,6 +39,8 @@ pub(crate) struct Decoded {
     ended: bool,
     /// For messages.
     path: String,
+    /// Removed at the end.
+    _copy: Option<RawFile>,
 }
 
 /// Bytes before their translation.
@@ -45,7 +50,13 @@ enum Source {
 }
 
 impl Decoded {
-    fn new(file: File, path: String, dialect: &Dialect, threads: usize) -> Result<Self> {
+    fn new(
+        file: File,
+        copy: Option<RawFile>,
+        path: String,
+        dialect: &Dialect,
+        threads: usize,
+    ) -> Result<Self> {
         let compression = match dialect.compression.get_variant() {
             CompressionTypeVariant::UNCOMPRESSED => None,
             CompressionTypeVariant::GZIP => Some(Compression::Gzip),
@@ -63,7 +74,7 @@ impl Decoded {
         };
         let encoding = dialect.encoding;
         let decoder = (encoding != Encoding::Utf8).then(|| Decoder::new(encoding));
-        Ok(Decoded { blocks, decoder, encoding, ended: false, path })
+        Ok(Decoded { blocks, decoder, encoding, ended: false, path, _copy: copy })
     }
 
     /// Appends the next text, or ends.
@@ -152,21 +163,28 @@ impl Piece {
 impl Input {
     /// Opens a file for reading it as the dialect says, and decompressing it on so many threads.
     pub(crate) async fn open(
-        store: &Arc<dyn ObjectStore>,
+        store: &FileStore,
         meta: &ObjectMeta,
         dialect: &Dialect,
         cuts: &FileCuts,
         threads: usize,
     ) -> Result<Self> {
         let decoded = dialect.is_decoded();
+        let path = || store.shown(&meta.location);
+        if !store.is_local() {
+            if !decoded {
+                return Ok(Input::Remote(Remote::new(store.clone(), meta.clone())));
+            }
+            let copy = store.download(meta).await?;
+            let decoded = Decoded::new(copy.reader()?, Some(copy), path(), dialect, threads)?;
+            return Ok(Input::Decoded(decoded));
+        }
         if !decoded && let Some(file) = cuts.handle() {
             return Ok(Input::File { file, size: meta.size });
         }
-        let path = crate::scan::shown_path(&meta.location);
-        let result = store.get(&meta.location).await?;
-        match result.payload {
+        match store.get(meta, None).await?.payload {
             GetResultPayload::File(file, _) if decoded => {
-                Ok(Input::Decoded(Decoded::new(file, path, dialect, threads)?))
+                Ok(Input::Decoded(Decoded::new(file, None, path(), dialect, threads)?))
             }
             GetResultPayload::File(file, _) => {
                 // Only advice: the kernel reads further ahead.
@@ -175,14 +193,16 @@ impl Input {
                 cuts.share_handle(&file);
                 Ok(Input::File { file, size: meta.size })
             }
-            GetResultPayload::Stream(_) if decoded => {
-                Err(Error::query(format!("\"{path}\" is elsewhere and compressed, or not UTF-8"))
-                    .with_hint("download the file first")
-                    .into())
-            }
             GetResultPayload::Stream(_) => {
-                Ok(Input::Store { store: Arc::clone(store), meta: meta.clone() })
+                Err(Error::internal(format!("\"{}\" is no file of this machine", path())).into())
             }
+        }
+    }
+
+    /// Says that the file will be read up to this place, piece by piece.
+    pub(crate) fn read_ahead(&mut self, end: u64, dialect: &Dialect) {
+        if let Input::Remote(remote) = self {
+            remote.read_ahead(end, dialect);
         }
     }
 
@@ -211,13 +231,13 @@ impl Input {
                 }
                 piece.at_end = piece.end() >= *size;
             }
-            Input::Store { store, meta } => {
-                let end = from.saturating_add(count as u64).min(meta.size);
+            Input::Remote(remote) => {
+                let end = from.saturating_add(count as u64).min(remote.size());
                 if piece.end() < end {
-                    let bytes = store.get_range(&meta.location, piece.end()..end).await?;
-                    piece.bytes.extend_from_slice(&bytes);
+                    let from = piece.end();
+                    remote.append(&mut piece.bytes, from..end).await?;
                 }
-                piece.at_end = end >= meta.size;
+                piece.at_end = piece.end() >= remote.size();
             }
             Input::Decoded(decoded) => {
                 debug_assert!(!piece.bytes.is_empty() || piece.end() == from);

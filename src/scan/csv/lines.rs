@@ -1,13 +1,12 @@
 //! Offsets of bytes → numbers of lines, for people.
 
-use std::sync::Arc;
-
 use datafusion::error::Result;
-use object_store::{ObjectMeta, ObjectStore};
+use object_store::ObjectMeta;
 
 use super::cuts::FileCuts;
 use super::dialect::Dialect;
 use super::input::{Input, Piece};
+use crate::scan::store::FileStore;
 
 /// How much of a file is looked at at once.
 const PIECE_BYTES: usize = 1 << 20;
@@ -15,12 +14,13 @@ const PIECE_BYTES: usize = 1 << 20;
 /// The numbers, from 1, of the lines that these bytes of a file are on. The offsets, which ascend,
 /// are those of the file after decompression and translation. Reads the file from its beginning.
 pub(crate) async fn line_numbers(
-    store: &Arc<dyn ObjectStore>,
+    store: &FileStore,
     meta: &ObjectMeta,
     dialect: &Dialect,
     offsets: &[u64],
 ) -> Result<Vec<u64>> {
     let mut input = Input::open(store, meta, dialect, &FileCuts::default(), 1).await?;
+    input.read_ahead(meta.size, dialect);
     let newline = dialect.newline.byte();
     let mut piece = Piece::default();
     let mut numbers = Vec::with_capacity(offsets.len());

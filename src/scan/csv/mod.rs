@@ -9,6 +9,7 @@
 //!   scan  ── one reader: the records that begin in one part of a file → record batches
 //!     input     ── the bytes: read at any place, or decoded from front to end by compressed and
 //!                  encoding
+//!     remote    ── those of a file in an object store, with what is read next on its way
 //!     cuts      ── where records begin after the places at which the file is cut
 //!     structure ── where fields and records end, 64 bytes at a time
 //!     convert   ── fields of the wanted columns → arrow arrays, with values for each value
@@ -37,6 +38,7 @@ mod input;
 mod lines;
 mod options;
 mod rejects;
+mod remote;
 mod sample;
 mod scan;
 mod sniff;

@@ -11,11 +11,12 @@ use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
+use object_store::ObjectMeta;
 use object_store::path::Path;
-use object_store::{ObjectMeta, ObjectStore};
 
 use super::dialect::Dialect;
 use super::lines::line_numbers;
+use crate::scan::store::FileStore;
 
 /// `file`, `line` and `byte` (from 0) of the record's beginning, `column` if a value is wrong,
 /// `error`, and the beginning of the record's `text`.
@@ -40,7 +41,7 @@ pub(crate) struct RejectedRecords {
 
 #[derive(Debug)]
 struct RejectedOfFile {
-    store: Arc<dyn ObjectStore>,
+    store: FileStore,
     meta: ObjectMeta,
     dialect: Arc<Dialect>,
     /// By where they begin.
@@ -64,7 +65,7 @@ impl RejectedRecords {
     /// Adds a record that begins at a byte of a file, unless it is there or the list is full.
     pub(crate) fn add(
         &self,
-        store: &Arc<dyn ObjectStore>,
+        store: &FileStore,
         meta: &ObjectMeta,
         dialect: &Arc<Dialect>,
         offset: u64,
@@ -75,7 +76,7 @@ impl RejectedRecords {
             return;
         }
         let file = files.entry(meta.location.clone()).or_insert_with(|| RejectedOfFile {
-            store: Arc::clone(store),
+            store: store.clone(),
             meta: meta.clone(),
             dialect: Arc::clone(dialect),
             records: BTreeMap::new(),
@@ -95,7 +96,7 @@ impl RejectedRecords {
             .map(|file| {
                 let records: Vec<(u64, Rejected)> =
                     file.records.iter().map(|(offset, record)| (*offset, record.clone())).collect();
-                (Arc::clone(&file.store), file.meta.clone(), Arc::clone(&file.dialect), records)
+                (file.store.clone(), file.meta.clone(), Arc::clone(&file.dialect), records)
             })
             .collect();
         let (mut files, mut lines, mut bytes) = (Vec::new(), Vec::new(), Vec::new());
@@ -103,7 +104,7 @@ impl RejectedRecords {
         for (store, meta, dialect, records) in lists {
             let (offsets, records): (Vec<u64>, Vec<Rejected>) = records.into_iter().unzip();
             lines.extend(line_numbers(&store, &meta, &dialect, &offsets).await?);
-            let path = crate::scan::shown_path(&meta.location);
+            let path = store.shown(&meta.location);
             files.extend(std::iter::repeat_n(path, records.len()));
             bytes.extend(offsets);
             rejected.extend(records);

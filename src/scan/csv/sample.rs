@@ -1,16 +1,15 @@
 //! What is looked at of a file before it is read.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
 use datafusion::error::Result;
-use object_store::{ObjectMeta, ObjectStore};
+use object_store::ObjectMeta;
 
 use super::cuts::FileCuts;
 use super::dialect::{Dialect, MAX_RECORD_BYTES};
 use super::input::{Input, Piece};
 use super::options::CsvOptions;
+use crate::scan::store::FileStore;
 
 /// The size of a file and what can be learnt of it without reading it whole.
 pub(crate) struct Sample {
@@ -33,7 +32,7 @@ impl Sample {
     /// Reads the front of a file, so that it holds the first lines that are not skipped unless they
     /// are longer than allowed, and pieces spread evenly over the rest, the last at its end.
     pub(crate) async fn read(
-        store: &Arc<dyn ObjectStore>,
+        store: &FileStore,
         object: &ObjectMeta,
         options: &CsvOptions,
         compression: FileCompressionType,

@@ -28,9 +28,15 @@ use super::convert::Rules;
 use super::cuts::Cuts;
 use super::dialect::Dialect;
 use super::scan::{Predicate, Reading, Scan};
+use crate::scan::store::{FileStore, is_local};
 
 /// The smallest part of a file that is read on its own: less is not worth the beginning.
 const LEAST_PART_BYTES: u64 = 256 << 10;
+
+/// Pieces in a part of a file that is not local, at least and at most: each part begins with a
+/// request that nothing is done beside.
+const LEAST_PIECES_ELSEWHERE: u64 = 4;
+const MOST_PIECES_ELSEWHERE: u64 = 8;
 
 /// The files of a CSV table, their dialect, and the wanted columns and rows.
 #[derive(Debug, Clone)]
@@ -89,8 +95,10 @@ impl FileSource for CsvSource {
             file_schema.fields().iter().map(|field| field.data_type()).collect();
         let columns = self.projection.file_indices.clone();
         let counter = |name| MetricBuilder::new(&self.metrics).counter(name, partition);
+        let temporary = self.dialect.temporary.clone();
+        let store = FileStore::new(config.object_store_url.clone(), object_store, temporary);
         let reading = Reading {
-            store: object_store,
+            store,
             rules: Rules::new(&self.dialect, &types)?,
             marks: self.dialect.marks(),
             dialect: Arc::clone(&self.dialect),
@@ -166,8 +174,8 @@ impl FileSource for CsvSource {
         self.dialect.is_splittable()
     }
 
-    /// Cuts the files into parts of at most a [`Dialect::piece_bytes`], of which each partition takes the next
-    /// one when it is done with its last.
+    /// Cuts the files into parts of at most a [`Dialect::piece_bytes`], or a few of them if they are not
+    /// local. Each partition takes the next part when it is done with its last.
     fn repartitioned(
         &self,
         target_partitions: usize,
@@ -185,9 +193,12 @@ impl FileSource for CsvSource {
         {
             return Ok(None);
         }
-        let most = self.dialect.piece_bytes as u64;
-        let part_bytes =
-            (bytes / (4 * target_partitions as u64)).clamp(LEAST_PART_BYTES.min(most), most);
+        let piece = self.dialect.piece_bytes as u64;
+        let (least, most) = match is_local(&config.object_store_url) {
+            true => (LEAST_PART_BYTES.min(piece), piece),
+            false => (LEAST_PIECES_ELSEWHERE * piece, MOST_PIECES_ELSEWHERE * piece),
+        };
+        let part_bytes = (bytes / (4 * target_partitions as u64)).clamp(least, most);
         let mut parts = Vec::new();
         for file in files() {
             let size = file.object_meta.size;

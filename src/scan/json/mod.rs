@@ -20,22 +20,27 @@ use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use arrow::json::reader::infer_json_schema_from_iterator;
 use async_trait::async_trait;
-use bytes::Buf;
+use bytes::{Buf, Bytes};
 use datafusion::catalog::Session;
 use datafusion::common::Statistics;
+use datafusion::common::runtime::SpawnedTask;
 use datafusion::datasource::file_format::FileFormat;
 use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
 use datafusion::datasource::file_format::json::JsonFormat;
 use datafusion::datasource::physical_plan::{FileScanConfig, FileSinkConfig, FileSource};
 use datafusion::datasource::table_schema::TableSchema;
-use datafusion::error::Result;
+use datafusion::error::{DataFusionError, Result};
 use datafusion::physical_expr::LexRequirement;
 use datafusion::physical_plan::ExecutionPlan;
-use object_store::{GetResultPayload, ObjectMeta, ObjectStore, ObjectStoreExt};
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use object_store::{GetResultPayload, ObjectMeta, ObjectStore};
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::Value;
 use source::JsonSource;
+use tokio::runtime::Handle;
 
+use super::store::FileStore;
 use crate::error::Error;
 use crate::scan::csv::BYTE_ORDER_MARK;
 
@@ -61,6 +66,7 @@ enum Layout {
 /// JSON files of one layout; DataFusion writes them.
 #[derive(Debug)]
 pub(crate) struct JsonFiles {
+    store: FileStore,
     format: JsonFormat,
     compression: FileCompressionType,
     layout: Layout,
@@ -71,8 +77,8 @@ impl JsonFiles {
     ///
     /// # Errors
     /// `Io` if a file cannot be read; `Input` if some are arrays and others are not.
-    pub(crate) async fn open(
-        store: &Arc<dyn ObjectStore>,
+    pub(super) async fn open(
+        store: &FileStore,
         objects: &[ObjectMeta],
         compression: FileCompressionType,
         array: Option<bool>,
@@ -81,12 +87,15 @@ impl JsonFiles {
         let step = objects.len().div_ceil(SAMPLED_FILES).max(1);
         let filled = objects.iter().filter(|object| object.size > 0);
         for (place, object) in filled.enumerate() {
-            let path = crate::scan::shown_path(&object.location);
+            let path = store.shown(&object.location);
             let count = if place % step == 0 { HEAD_BYTES } else { FIRST_BYTES };
-            let mut head = Vec::new();
-            let reader = read(store, object, compression).await?;
-            let read = reader.take(count).read_to_end(&mut head);
-            read.map_err(|err| Error::io("read", &path, err))?;
+            let read_head = move |reader: Text| {
+                let mut head = Vec::new();
+                reader.take(count).read_to_end(&mut head).map(|_| head)
+            };
+            let most = (!compression.is_compressed()).then_some(count);
+            let head = read(store, object, compression, most, read_head).await?;
+            let head = head.map_err(|err| Error::io("read", &path, err))?;
             let whole = (head.len() as u64) < count;
             let layout = match layout_of(&head, whole) {
                 Layout::Objects if count == FIRST_BYTES && !whole => Layout::Lines,
@@ -113,26 +122,64 @@ impl JsonFiles {
         let format = JsonFormat::default()
             .with_file_compression_type(compression)
             .with_newline_delimited(!array);
-        Ok(JsonFiles { format, compression, layout })
+        Ok(JsonFiles { store: store.clone(), format, compression, layout })
     }
 }
 
 /// A file's text without a byte order mark.
-async fn read(
-    store: &Arc<dyn ObjectStore>,
+type Text = Box<dyn BufRead + Send>;
+
+/// Gives a file's text to `take`, or no more than that of its first bytes.
+async fn read<T: Send + 'static>(
+    store: &FileStore,
     object: &ObjectMeta,
     compression: FileCompressionType,
-) -> Result<Box<dyn BufRead + Send>> {
-    let result = store.get(&object.location).await?;
-    let decoded = match result.payload {
-        GetResultPayload::File(file, _) => compression.convert_read(file)?,
-        GetResultPayload::Stream(_) => compression.convert_read(result.bytes().await?.reader())?,
-    };
-    let mut reader = BufReader::new(decoded);
+    most_bytes: Option<u64>,
+    take: impl FnOnce(Text) -> T + Send + 'static,
+) -> Result<T> {
+    let text = move |bytes| text_of(bytes, compression);
+    let marked = most_bytes.map(|most| most + BYTE_ORDER_MARK.len() as u64);
+    let range = marked.map(|most| 0..most.min(object.size));
+    match store.get(object, range).await?.payload {
+        GetResultPayload::File(file, _) => Ok(take(text(Box::new(file))?)),
+        GetResultPayload::Stream(chunks) => {
+            let bytes = Chunks { chunks, runtime: Handle::current(), chunk: Bytes::new() };
+            let task = SpawnedTask::spawn_blocking(move || Ok(take(text(Box::new(bytes))?)));
+            let lost = |err| DataFusionError::ExecutionJoin(Box::new(err));
+            task.join_unwind().await.map_err(lost)?
+        }
+    }
+}
+
+/// The text of a file.
+fn text_of(bytes: Box<dyn Read + Send>, compression: FileCompressionType) -> Result<Text> {
+    let mut reader = BufReader::new(compression.convert_read(bytes)?);
     if reader.fill_buf()?.starts_with(BYTE_ORDER_MARK) {
         reader.consume(BYTE_ORDER_MARK.len());
     }
     Ok(Box::new(reader))
+}
+
+/// A stream of an object store for readers that block: they run on a thread of their own.
+struct Chunks {
+    chunks: BoxStream<'static, object_store::Result<Bytes>>,
+    runtime: Handle,
+    /// What is left of the last one.
+    chunk: Bytes,
+}
+
+impl Read for Chunks {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        while self.chunk.is_empty() {
+            match self.runtime.block_on(self.chunks.next()) {
+                Some(chunk) => self.chunk = chunk?,
+                None => return Ok(0),
+            }
+        }
+        let count = self.chunk.len().min(buffer.len());
+        self.chunk.copy_to_slice(&mut buffer[..count]);
+        Ok(count)
+    }
 }
 
 /// The layout of a file that begins with these bytes, or that they are the `whole` of.
@@ -221,7 +268,7 @@ impl FileFormat for JsonFiles {
     async fn infer_schema(
         &self,
         _state: &dyn Session,
-        store: &Arc<dyn ObjectStore>,
+        _store: &Arc<dyn ObjectStore>,
         objects: &[ObjectMeta],
     ) -> Result<SchemaRef> {
         let mut all = Vec::new();
@@ -230,13 +277,14 @@ impl FileFormat for JsonFiles {
             if left == 0 {
                 break;
             }
-            let path = crate::scan::shown_path(&object.location);
-            let reader = read(store, object, self.compression).await?;
-            let values =
-                first_values(reader, self.layout, left).map_err(|err| match err.is_io() {
-                    true => Error::io("read", &path, err.into()),
-                    false => Error::input(format!("\"{path}\": not valid JSON: {err}")),
-                })?;
+            let path = self.store.shown(&object.location);
+            let layout = self.layout;
+            let first = move |reader: Text| first_values(reader, layout, left);
+            let values = read(&self.store, object, self.compression, None, first).await?;
+            let values = values.map_err(|err| match err.is_io() {
+                true => Error::io("read", &path, err.into()),
+                false => Error::input(format!("\"{path}\": not valid JSON: {err}")),
+            })?;
             if let Some(place) = values.iter().position(|value| !value.is_object()) {
                 return Err(no_object(&path, place + 1, &values[place]).into());
             }
@@ -275,7 +323,7 @@ impl FileFormat for JsonFiles {
     }
 
     fn file_source(&self, table_schema: TableSchema) -> Arc<dyn FileSource> {
-        Arc::new(JsonSource::new(table_schema, self.layout, self.compression))
+        Arc::new(JsonSource::new(table_schema, self.store.clone(), self.layout, self.compression))
     }
 }
 

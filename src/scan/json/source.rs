@@ -3,7 +3,9 @@
 //! That reader takes `1.5` for an integer and cuts it. So whole numbers are read as texts here, and
 //! become integers where they are some: a value is what is in the file, or an error.
 
+use std::fs::File;
 use std::io::ErrorKind::InvalidData;
+use std::io::{Read, Seek};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, PrimitiveArray, StringViewArray, make_array};
@@ -32,17 +34,20 @@ use datafusion_datasource::boundary_stream::AlignedBoundaryStream;
 use datafusion_datasource::decoder::{DecoderDeserializer, deserialize_stream};
 use datafusion_datasource::projection::{ProjectionOpener, SplitProjection};
 use futures::{StreamExt, TryStreamExt, stream};
-use object_store::ObjectStore;
+use object_store::{GetResultPayload, ObjectMeta, ObjectStore};
 
 use super::array::Elements;
-use super::{Layout, read};
+use super::{Layout, text_of};
 use crate::error::Error;
 use crate::scan::csv::BYTE_ORDER_MARK;
+use crate::scan::store::FileStore;
 use crate::scan::types::type_name;
+use crate::spill::RawFile;
 
 /// The files of a JSON table, and the wanted columns.
 #[derive(Debug, Clone)]
 pub(super) struct JsonSource {
+    store: FileStore,
     layout: Layout,
     compression: FileCompressionType,
     table_schema: TableSchema,
@@ -54,10 +59,12 @@ pub(super) struct JsonSource {
 impl JsonSource {
     pub(super) fn new(
         table_schema: TableSchema,
+        store: FileStore,
         layout: Layout,
         compression: FileCompressionType,
     ) -> Self {
         JsonSource {
+            store,
             layout,
             compression,
             projection: SplitProjection::unprojected(&table_schema),
@@ -71,14 +78,15 @@ impl JsonSource {
 impl FileSource for JsonSource {
     fn create_file_opener(
         &self,
-        store: Arc<dyn ObjectStore>,
+        objects: Arc<dyn ObjectStore>,
         _config: &FileScanConfig,
         _partition: usize,
     ) -> Result<Arc<dyn FileOpener>> {
         let file_schema = self.table_schema.file_schema();
         let schema = Arc::new(file_schema.project(&self.projection.file_indices)?);
         let opener = JsonOpener {
-            store,
+            objects,
+            store: self.store.clone(),
             layout: self.layout,
             compression: self.compression,
             reading: Arc::new(Schema::new(schema.fields().iter().map(as_read).collect::<Vec<_>>())),
@@ -131,7 +139,8 @@ impl FileSource for JsonSource {
 
 /// Opens files, or parts of files of an object a line.
 struct JsonOpener {
-    store: Arc<dyn ObjectStore>,
+    objects: Arc<dyn ObjectStore>,
+    store: FileStore,
     layout: Layout,
     compression: FileCompressionType,
     /// Columns as they are read, and as they are to be.
@@ -142,7 +151,8 @@ struct JsonOpener {
 
 impl FileOpener for JsonOpener {
     fn open(&self, file: PartitionedFile) -> Result<FileOpenFuture> {
-        let (store, layout, compression) = (Arc::clone(&self.store), self.layout, self.compression);
+        let (objects, store) = (Arc::clone(&self.objects), self.store.clone());
+        let (layout, compression) = (self.layout, self.compression);
         let schema = Arc::clone(&self.schema);
         // A number where there are texts is the text that it is written as.
         let builder = ReaderBuilder::new(Arc::clone(&self.reading))
@@ -150,13 +160,13 @@ impl FileOpener for JsonOpener {
             .with_coerce_primitive(true);
         Ok(Box::pin(async move {
             let object = &file.object_meta;
-            let path = crate::scan::shown_path(&object.location);
+            let path = store.shown(&object.location);
             let batches = match &file.range {
                 Some(range) => {
                     let (start, end) = (range.start.max(0) as u64, range.end.max(0) as u64);
                     let (location, size) = (object.location.clone(), object.size);
                     let lines =
-                        AlignedBoundaryStream::new(store, location, start, end, size, b'\n');
+                        AlignedBoundaryStream::new(objects, location, start, end, size, b'\n');
                     let mut at_start = start == 0;
                     let lines = lines.await?.map_err(DataFusionError::from);
                     let lines = lines.map_ok(move |mut bytes| {
@@ -170,7 +180,7 @@ impl FileOpener for JsonOpener {
                     deserialize_stream(lines, DecoderDeserializer::new(decoder))
                 }
                 None => {
-                    let text = read(&store, object, compression).await?;
+                    let text = text_of(whole(&store, object).await?, compression)?;
                     match layout {
                         Layout::Array => stream::iter(builder.build(Elements::new(text))?).boxed(),
                         Layout::Lines | Layout::Objects => {
@@ -185,6 +195,31 @@ impl FileOpener for JsonOpener {
             });
             Ok(batches.boxed())
         }))
+    }
+}
+
+/// A file from front to end. One that is elsewhere is copied first: the reader cannot wait for it.
+async fn whole(store: &FileStore, object: &ObjectMeta) -> Result<Box<dyn Read + Send>> {
+    if store.is_local()
+        && let GetResultPayload::File(file, _) = store.get(object, None).await?.payload
+    {
+        return Ok(Box::new(file));
+    }
+    let copy = store.download(object).await?;
+    let mut file = copy.reader()?;
+    file.rewind()?;
+    Ok(Box::new(Copied { file, _copy: copy }))
+}
+
+/// A copy of a file, which is removed when it was read.
+struct Copied {
+    file: File,
+    _copy: RawFile,
+}
+
+impl Read for Copied {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.file.read(buffer)
     }
 }
 

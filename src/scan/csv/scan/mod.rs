@@ -14,7 +14,7 @@ use datafusion::error::Result;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::physical_plan::PhysicalExpr;
 use datafusion::physical_plan::metrics::Count;
-use object_store::{ObjectMeta, ObjectStore};
+use object_store::ObjectMeta;
 
 use super::convert::{self, Converted, Fields, Rules};
 use super::cuts::FileCuts;
@@ -23,6 +23,7 @@ use super::encoding::BYTE_ORDER_MARK;
 use super::input::{Input, Piece};
 use super::sniff::{header_names, same_names};
 use super::structure::{self, Index, Irregularity, Marks, Skip, Stop};
+use crate::scan::store::FileStore;
 use faults::irregular_message;
 
 /// How much is read beyond a piece, for the end of its last record.
@@ -30,7 +31,7 @@ const BEYOND_BYTES: usize = 16 << 10;
 
 /// What all readers of a partition have in common.
 pub(crate) struct Reading {
-    pub(crate) store: Arc<dyn ObjectStore>,
+    pub(crate) store: FileStore,
     pub(crate) dialect: Arc<Dialect>,
     pub(crate) marks: Marks,
     pub(crate) rules: Rules,
@@ -109,9 +110,10 @@ impl Scan {
             None => 0..u64::MAX,
         };
         let meta = file.object_meta;
-        let input =
+        let mut input =
             Input::open(&reading.store, &meta, &reading.dialect, &cuts, reading.decode_threads)
                 .await?;
+        input.read_ahead(part.end.saturating_add(BEYOND_BYTES as u64), &reading.dialect);
         let pool = reading.dialect.memory.as_ref();
         let memory = pool.map(|pool| MemoryConsumer::new("long CSV records").register(pool));
         let mut scan = Scan {
@@ -608,7 +610,7 @@ impl Scan {
     }
 
     fn path(&self) -> String {
-        crate::scan::shown_path(&self.meta.location)
+        self.reading.store.shown(&self.meta.location)
     }
 }
 

@@ -1,9 +1,7 @@
 //! Which files of a table are sampled, and how much of them.
 
-use std::sync::Arc;
-
 use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
-use object_store::{ObjectMeta, ObjectStore};
+use object_store::ObjectMeta;
 
 use super::split::{Split, after_lines};
 use super::{Sniffed, Sniffer};
@@ -14,6 +12,7 @@ use crate::scan::csv::foreign;
 use crate::scan::csv::input::{Input, Piece};
 use crate::scan::csv::options::{CsvOptions, SampleRows};
 use crate::scan::csv::sample::Sample;
+use crate::scan::store::FileStore;
 
 /// How many of a table's files are sampled; the others' headers are checked when they are read.
 const SAMPLED_FILES: usize = 8;
@@ -28,7 +27,7 @@ const CHUNK_BYTES: usize = 1 << 20;
 /// `Input` if the first file is empty, if one is no CSV, or if the files have different columns or
 /// encodings; `Config` if options contradict each other or the files; `Io` if a file cannot be read.
 pub(crate) async fn sniff_files(
-    store: &Arc<dyn ObjectStore>,
+    store: &FileStore,
     objects: &[ObjectMeta],
     options: &CsvOptions,
     compression: FileCompressionType,
@@ -44,14 +43,14 @@ pub(crate) async fn sniff_files(
     let mut samples = Vec::with_capacity(sampled.len());
     for object in &sampled {
         let sample = Sample::read(store, object, options, compression).await?;
-        let path = crate::scan::shown_path(&object.location);
+        let path = store.shown(&object.location);
         if is_plain {
             foreign::check(&path, &sample.head)?;
         }
         samples.push((path, sample));
     }
     if samples.is_empty() {
-        let path = objects.first().map(|object| crate::scan::shown_path(&object.location));
+        let path = objects.first().map(|object| store.shown(&object.location));
         return Err(Error::input(format!(
             "\"{}\" is empty: it has no header and no rows",
             path.unwrap_or_default()
@@ -71,7 +70,7 @@ pub(crate) async fn sniff_files(
 /// Looks at rows from the front of a file on.
 async fn add_rows(
     sniffer: &mut Sniffer<'_>,
-    store: &Arc<dyn ObjectStore>,
+    store: &FileStore,
     object: &ObjectMeta,
     rows: SampleRows,
 ) -> Result<()> {
