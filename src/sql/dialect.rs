@@ -8,12 +8,14 @@ use std::any::TypeId;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
     FunctionArguments, Ident, LambdaFunction, LambdaFunctionParameter, LambdaSyntax, ObjectName,
-    OneOrManyWithParens, UnaryOperator, Value,
+    OneOrManyWithParens, Statement, UnaryOperator, Value,
 };
 use datafusion::sql::sqlparser::dialect::{Dialect, GenericDialect, Precedence};
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::Token;
+
+use super::change::parse_merge;
 
 /// Power binds closer than multiplication and AT TIME ZONE, and a minus sign closer still:
 /// `-2 ^ 2` is 4.
@@ -146,6 +148,10 @@ impl Dialect for BrimfulDialect {
             }
             _ => None,
         }
+    }
+
+    fn parse_statement(&self, parser: &mut Parser) -> Option<Result<Statement, ParserError>> {
+        parser.peek_keyword(Keyword::MERGE).then(|| parse_merge(parser))
     }
 
     fn parse_prefix(&self, parser: &mut Parser) -> Option<Result<Expr, ParserError>> {

@@ -9,7 +9,7 @@ use datafusion::sql::sqlparser::tokenizer::Span;
 use super::tables::{Column, Columns};
 use crate::error::{Error, Position, Result};
 
-pub(super) fn idents(name: &ObjectName) -> Option<Vec<&Ident>> {
+pub(crate) fn idents(name: &ObjectName) -> Option<Vec<&Ident>> {
     name.0.iter().map(ObjectNamePart::as_ident).collect()
 }
 
@@ -35,7 +35,7 @@ fn position(span: Span) -> Position {
     Position { line: span.start.line, column: span.start.column }
 }
 
-pub(super) fn at(error: Error, span: Span) -> Error {
+pub(crate) fn at(error: Error, span: Span) -> Error {
     if span.start.line == 0 { error } else { error.with_position(position(span)) }
 }
 
@@ -43,7 +43,7 @@ pub(super) fn at(error: Error, span: Span) -> Error {
 ///
 /// # Errors
 /// `Query` that names the spellings if there are several.
-pub(super) fn one_spelling(
+pub(crate) fn one_spelling(
     ident: &Ident,
     matches: impl Iterator<Item = String>,
 ) -> Result<Option<String>> {

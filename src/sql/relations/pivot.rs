@@ -69,7 +69,7 @@ pub(crate) fn as_query(
 }
 
 /// `SELECT items FROM table GROUP BY groups`
-pub(super) fn select(
+pub(crate) fn select(
     items: Vec<SelectItem>,
     table: TableFactor,
     groups: Vec<Expr>,
@@ -88,7 +88,7 @@ pub(super) fn select(
 }
 
 /// `a, b` of `(a, b)`, `(a)` or `a`
-pub(super) fn listed(expr: Expr) -> Vec<Expr> {
+pub(crate) fn listed(expr: Expr) -> Vec<Expr> {
     match expr {
         Expr::Tuple(exprs) => exprs,
         Expr::Nested(expr) => listed(*expr),
