@@ -50,7 +50,8 @@ use crate::sort::SpillingSorts;
 pub use crate::spill::SpillMetrics;
 use crate::spill::{SpillStore, StreamFiles};
 use crate::sql::{
-    self, DuckTypes, Macros, SettingStatement, SummaryPlanner, VariableStatement, Variables,
+    self, ChangePlanner, DuckTypes, Macros, SettingStatement, SummaryPlanner, VariableStatement,
+    Variables,
 };
 use crate::table::{self, TableScansInParts};
 use crate::window::{SortedWindows, SpillingWindows};
@@ -158,6 +159,7 @@ impl Session {
         state.register_udf(Arc::new(variables.reader()))?;
         state.register_relation_planner(Arc::new(sql::relations::TableFunctions))?;
         state.register_relation_planner(Arc::new(SummaryPlanner))?;
+        state.register_relation_planner(Arc::new(ChangePlanner))?;
         state.register_file_format(Arc::new(CsvFormatFactory::csv()), true)?;
         state.register_file_format(Arc::new(CsvFormatFactory::tsv()), true)?;
 

@@ -8,14 +8,15 @@ use std::any::TypeId;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
     FunctionArguments, Ident, LambdaFunction, LambdaFunctionParameter, LambdaSyntax, ObjectName,
-    OneOrManyWithParens, Query, SelectItem, SetExpr, TableAlias, TableFactor, TableWithJoins,
-    UnaryOperator, Value,
+    OneOrManyWithParens, Query, SelectItem, SetExpr, Statement, TableAlias, TableFactor,
+    TableWithJoins, UnaryOperator, Value,
 };
 use datafusion::sql::sqlparser::dialect::{Dialect, GenericDialect, Precedence};
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::Token;
 
+use super::change::parse_merge;
 use super::tokens::COMPREHENSION;
 use crate::error::{Error, Result};
 
@@ -151,6 +152,10 @@ impl Dialect for BrimfulDialect {
             }
             _ => None,
         }
+    }
+
+    fn parse_statement(&self, parser: &mut Parser) -> Option<Parsed<Statement>> {
+        parser.peek_keyword(Keyword::MERGE).then(|| parse_merge(parser))
     }
 
     fn parse_prefix(&self, parser: &mut Parser) -> Option<Parsed<Expr>> {

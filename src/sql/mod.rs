@@ -1,6 +1,7 @@
 //! SQL text → statements with exact names, which DataFusion then plans.
 
 mod catalog;
+mod change;
 mod copy;
 mod dialect;
 mod from_first;
@@ -25,6 +26,7 @@ use crate::explain::parse_explain;
 use dialect::BrimfulDialect;
 
 pub(crate) use catalog::{is_show_tables, list_of_tables, shown_table};
+pub(crate) use change::ChangePlanner;
 pub(crate) use macros::{Macros, macro_statement};
 pub(crate) use settings::{SettingStatement, setting_statement};
 pub(crate) use summarize::SummaryPlanner;

@@ -80,9 +80,14 @@ impl Bounds {
         }
     }
 
-    /// The same for DataFusion, of these columns.
+    pub(super) fn column_count(&self) -> usize {
+        self.columns.len()
+    }
+
+    /// The same for DataFusion, of these columns. One after the last is the number of the row.
     pub(super) fn statistics(&self, projection: &[usize]) -> Statistics {
-        let columns = || projection.iter().map(|index| &self.columns[*index]);
+        let number = Column { nulls: 0, bytes: self.rows * size_of::<u64>(), range: None };
+        let columns = || projection.iter().map(|index| self.columns.get(*index).unwrap_or(&number));
         let column_statistics = columns().map(|column| {
             let mut statistics = ColumnStatistics::new_unknown()
                 .with_null_count(Precision::Exact(column.nulls))

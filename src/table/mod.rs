@@ -4,17 +4,20 @@
 //! - `rows`: where the rows are: in memory while there is room, else in a temporary file
 //! - `bounds`: exact counts, sizes, minima and maxima
 //! - `scan`: how they are read
-//! - `change`: INSERT, UPDATE, DELETE
+//! - `change`: INSERT, UPDATE, DELETE and MERGE; `plan`: the last three in logical plans
 //!
 //! A table has versions. Whoever reads it reads the version there was when the query was planned;
 //! whoever changes it makes the next one, which is there at once and whole, or not at all.
 
 mod bounds;
 mod change;
+mod plan;
 mod rows;
 mod scan;
 
+use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
@@ -39,6 +42,8 @@ use crate::error::{Error, Result};
 use crate::kernel::in_tasks;
 use crate::session::Resources;
 use bounds::Bounds;
+pub(crate) use change::ChangeKind;
+pub(crate) use plan::{COUNT_COLUMN, Changes, Numbered, changed};
 pub use rows::Storage;
 use rows::{BLOCK_BYTES, Block, Rows, Written, read};
 pub(crate) use scan::TableScansInParts;
@@ -262,31 +267,31 @@ impl TableProvider for StoredTable {
             other => not_impl_err!("{other} into a table"),
         }
     }
-
-    async fn delete_from(
-        &self,
-        state: &dyn Session,
-        filters: Vec<Expr>,
-    ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
-        change::delete(self, state, filters)
-    }
-
-    async fn update(
-        &self,
-        state: &dyn Session,
-        assignments: Vec<(String, Expr)>,
-        filters: Vec<Expr>,
-    ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
-        change::update(self, state, assignments, filters)
-    }
-
-    async fn truncate(&self, state: &dyn Session) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
-        change::delete(self, state, Vec::new())
-    }
 }
 
 impl std::fmt::Debug for StoredTable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "a table of {} rows", self.version().bounds.rows)
+    }
+}
+
+/// Clones are the same table.
+impl PartialEq for StoredTable {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.version, &other.version)
+    }
+}
+
+impl Eq for StoredTable {}
+
+impl Hash for StoredTable {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.version).hash(state);
+    }
+}
+
+impl PartialOrd for StoredTable {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Arc::as_ptr(&self.version).partial_cmp(&Arc::as_ptr(&other.version))
     }
 }

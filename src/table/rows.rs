@@ -325,6 +325,19 @@ impl Writer {
         Ok(())
     }
 
+    /// Adds a block of these rows as it is. Its rows are given too.
+    ///
+    /// # Errors
+    /// Those of writing a temporary file.
+    pub(super) async fn keep(&mut self, block: Arc<Block>, rows: &RecordBatch) -> Result<()> {
+        if !self.pieces.is_empty() {
+            self.end_block().await?;
+        }
+        self.bounds.add(rows)?;
+        self.blocks.push(block);
+        Ok(())
+    }
+
     async fn add_piece(&mut self, piece: RecordBatch, bytes: usize) -> Result<()> {
         // Names and metadata are those of the table, which are not always those of the plan.
         let options = RecordBatchOptions::new().with_row_count(Some(piece.num_rows()));

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt64Array};
 use arrow::datatypes::SchemaRef;
 use datafusion::common::Statistics;
 use datafusion::common::config::ConfigOptions;
@@ -11,8 +12,9 @@ use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, Tr
 use datafusion::datasource::source::{DataSource, DataSourceExec};
 use datafusion::error::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::projection::ProjectionExprs;
-use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::execution_plan::SchedulingType;
 use datafusion::physical_plan::limit::LimitStream;
@@ -24,6 +26,7 @@ use datafusion::physical_plan::{DisplayFormatType, ExecutionPlan, Partitioning};
 use futures::StreamExt;
 
 use super::Version;
+use super::change::ORDER;
 use super::rows::{Block, read};
 
 /// A scan is not divided into parts smaller than this: starting one costs more than it saves.
@@ -34,7 +37,7 @@ const LEAST_PART_BYTES: usize = 1 << 20;
 #[derive(Debug, Clone)]
 pub(super) struct TableScan {
     version: Arc<Version>,
-    /// The schema of all columns.
+    /// The schema of all columns. One more than the table has is the number of the row.
     schema: SchemaRef,
     projected: SchemaRef,
     projection: Vec<usize>,
@@ -71,6 +74,31 @@ impl TableScan {
             metrics: ExecutionPlanMetricsSet::new(),
         })
     }
+
+    /// Where the number of the row is among the columns, if it is read.
+    fn number(&self) -> Option<usize> {
+        let number = self.version.bounds.column_count();
+        self.projection.iter().position(|column| *column == number)
+    }
+}
+
+/// The columns of a projection, the last of which may be the number of the row.
+fn with_numbers(
+    batch: &RecordBatch,
+    start: usize,
+    projection: &[usize],
+    schema: &SchemaRef,
+) -> Result<RecordBatch> {
+    let numbers = || {
+        let numbers = start as u64..(start + batch.num_rows()) as u64;
+        Arc::new(UInt64Array::from_iter_values(numbers)) as ArrayRef
+    };
+    let columns = projection.iter().map(|column| match batch.columns().get(*column) {
+        Some(column) => Arc::clone(column),
+        None => numbers(),
+    });
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns.collect(), &options)?)
 }
 
 /// Cuts blocks into as many parts of about the same size, each of which has at least
@@ -133,9 +161,16 @@ fn scan_in_parts(node: &dyn ExecutionPlan) -> Option<TableScan> {
 
 impl DataSource for TableScan {
     fn open(&self, partition: usize, _: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let projection = self.projection.clone();
-        let batches = read(Arc::clone(&self.schema), self.parts[partition].clone())
-            .map(move |batch| Ok(batch?.project(&projection)?));
+        let (projection, schema) = (self.projection.clone(), Arc::clone(&self.projected));
+        let before = self.parts[..partition].iter().flatten();
+        let mut start: usize = before.map(|block| block.rows).sum();
+        let batches = read(Arc::clone(&self.schema), self.parts[partition].clone());
+        let batches = batches.map(move |batch| {
+            let batch = batch?;
+            let projected = with_numbers(&batch, start, &projection, &schema)?;
+            start += batch.num_rows();
+            Ok(projected)
+        });
         let schema = Arc::clone(&self.projected);
         let stream = Box::pin(RecordBatchStreamAdapter::new(schema, batches));
         let metrics = BaselineMetrics::new(&self.metrics, partition);
@@ -161,7 +196,12 @@ impl DataSource for TableScan {
     }
 
     fn eq_properties(&self) -> EquivalenceProperties {
-        EquivalenceProperties::new(Arc::clone(&self.projected))
+        let mut properties = EquivalenceProperties::new(Arc::clone(&self.projected));
+        if let Some(number) = self.number() {
+            let column = Column::new(self.projected.field(number).name(), number);
+            properties.add_ordering([PhysicalSortExpr::new(Arc::new(column), ORDER)]);
+        }
+        properties
     }
 
     fn scheduling_type(&self) -> SchedulingType {

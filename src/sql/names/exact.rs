@@ -9,7 +9,7 @@ use datafusion::sql::sqlparser::tokenizer::Span;
 use super::tables::{Column, Columns};
 use crate::error::{Error, Position, Result};
 
-pub(super) fn idents(name: &ObjectName) -> Option<Vec<&Ident>> {
+pub(crate) fn idents(name: &ObjectName) -> Option<Vec<&Ident>> {
     name.0.iter().map(ObjectNamePart::as_ident).collect()
 }
 
@@ -54,7 +54,7 @@ pub(crate) fn unused(name: String, is_taken: impl Fn(&str) -> bool) -> String {
 ///
 /// # Errors
 /// `Query` that names the spellings if there are several.
-pub(super) fn one_spelling(
+pub(crate) fn one_spelling(
     ident: &Ident,
     matches: impl Iterator<Item = String>,
 ) -> Result<Option<String>> {

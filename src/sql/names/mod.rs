@@ -7,6 +7,9 @@
 //! name that matches nothing is left for DataFusion to report, or to understand (some words that
 //! look like names are not).
 //!
+//! A statement that changes rows becomes a query for what changes ([`super::change`]), so its names are
+//! those of a query.
+//!
 //! Before that, calls such as `read_csv('a.csv')` become tables (`calls`). The walk also
 //! - names expressions by their text (`avg(total_amount)`), as DataFusion's own names repeat the
 //!   path of a file;
@@ -40,16 +43,17 @@ use std::ops::Range;
 use datafusion::execution::context::SessionState;
 use datafusion::sql::parser::{CopyToSource, Statement};
 use datafusion::sql::sqlparser::ast::{
-    AssignmentTarget, ColumnDef, CreateTable, Expr, FromTable, Ident, Insert, ObjectName,
-    ObjectNamePart, Statement as Sql, TableConstraint, TableObject, Update, WindowType,
+    ColumnDef, CreateTable, Expr, Function, Ident, Insert, ObjectName, ObjectNamePart, Query,
+    Statement as Sql, TableConstraint, TableObject, WindowType,
 };
 
+use super::change::{Change, Source};
 use crate::error::{Error, Result};
 pub(crate) use calls::visit_queries;
-pub(crate) use exact::{at, mentions, same as is_same, unused};
-use exact::{find, find_in, idents, keep_case, last_ident, same, set_exact};
+pub(crate) use exact::{at, idents, mentions, one_spelling, same as is_same, unused};
+use exact::{find, find_in, keep_case, last_ident, same, set_exact};
 pub(crate) use sugar::unchain;
-use tables::{Column, Columns, Tables};
+use tables::{Column, Columns, Tables, names_of};
 
 /// Makes every name of the statement exact.
 ///
@@ -161,6 +165,10 @@ impl Resolver<'_> {
     }
 
     fn sql(&mut self, sql: &mut Sql) -> Result<()> {
+        if let Some(change) = Change::take(sql)? {
+            *sql = Sql::Query(Box::new(self.change(change)?));
+            return Ok(());
+        }
         match sql {
             Sql::Query(query) => self.query(query).map(drop),
             Sql::CreateView(view) => {
@@ -206,20 +214,6 @@ impl Resolver<'_> {
                 }
             }
             Sql::Prepare { statement, .. } => self.sql(statement),
-            Sql::Delete(delete) => {
-                let (FromTable::WithFromKeyword(from) | FromTable::WithoutKeyword(from)) =
-                    &mut delete.from;
-                self.scopes.push(Scope::default());
-                let result = self.from(from).and_then(|()| self.exprs(&mut delete.selection));
-                self.scopes.pop();
-                result
-            }
-            Sql::Update(update) => {
-                self.scopes.push(Scope::default());
-                let result = self.update(update);
-                self.scopes.pop();
-                result
-            }
             _ => Ok(()),
         }
     }
@@ -248,17 +242,24 @@ impl Resolver<'_> {
         Ok(())
     }
 
-    fn update(&mut self, update: &mut Update) -> Result<()> {
-        self.table_with_joins(&mut update.table)?;
-        for assignment in &mut update.assignments {
-            if let AssignmentTarget::ColumnName(name) = &mut assignment.target
-                && let Some(ident) = last_ident(name)
-            {
-                self.ident(ident, false)?;
-            }
-            self.expr(&mut assignment.value)?;
-        }
-        self.exprs(&mut update.selection)
+    /// The query that carries out a change of a table.
+    fn change(&mut self, mut change: Change) -> Result<Query> {
+        let name = change.table()?;
+        let defaults = self.tables.get(name).map(|table| table.defaults.clone());
+        let columns = self.table(name)?.map(names_of);
+        let source = match change.wanted_source() {
+            Some(source) => self.relations_alone(source.clone())?,
+            None => Vec::new(),
+        };
+        let source = source.into_iter().next().map(|relation| Source {
+            name: relation.name,
+            columns: relation.columns.map(names_of),
+        });
+        let is_aggregate = |function: &Function| self.is_aggregate(function);
+        let (columns, defaults) = (columns.unwrap_or_default(), defaults.unwrap_or_default());
+        let mut query = change.query(columns, defaults, source, &is_aggregate)?;
+        self.query(&mut query)?;
+        Ok(query)
     }
 
     /// A name that a statement creates or drops: that of an existing table if it is the same but

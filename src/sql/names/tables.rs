@@ -5,11 +5,12 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Fields};
-use datafusion::catalog::SchemaProvider;
+use datafusion::catalog::{SchemaProvider, TableProvider};
 use datafusion::common::{ResolvedTableReference, TableReference};
 use datafusion::execution::context::SessionState;
 use datafusion::sql::parser::{CopyToSource, Statement};
-use datafusion::sql::sqlparser::ast::{Ident, ObjectName, Statement as Sql, visit_relations};
+use datafusion::sql::sqlparser::ast::{Expr, Ident, ObjectName, Statement as Sql, visit_relations};
+use datafusion::sql::unparser::expr_to_sql;
 
 use super::exact::{idents, one_spelling};
 use crate::error::Result;
@@ -36,6 +37,8 @@ pub(super) struct Table {
     /// The table's exact name.
     pub(super) name: String,
     pub(super) columns: Vec<Column>,
+    /// Values for columns that an INSERT gives none.
+    pub(super) defaults: Vec<(String, Expr)>,
 }
 
 impl Tables {
@@ -82,7 +85,8 @@ impl Tables {
             };
             if let Some(table) = provider.table(&exact).await? {
                 let columns = columns_of(table.schema().fields());
-                by_name.insert(key, Table { name: exact, columns });
+                let defaults = defaults_of(table.as_ref(), &columns)?;
+                by_name.insert(key, Table { name: exact, columns, defaults });
             }
         }
         Ok(Tables { by_name, all })
@@ -115,6 +119,18 @@ pub(super) fn columns_of(fields: &Fields) -> Vec<Column> {
             data_type: Some(field.data_type().clone()),
         })
         .collect()
+}
+
+pub(super) fn names_of(columns: Vec<Column>) -> Vec<String> {
+    columns.into_iter().map(|column| column.name).collect()
+}
+
+fn defaults_of(table: &dyn TableProvider, columns: &[Column]) -> Result<Vec<(String, Expr)>> {
+    let defaults = columns.iter().filter_map(|column| {
+        let value = table.get_column_default(&column.name)?;
+        Some(expr_to_sql(value).map(|value| (column.name.clone(), value)))
+    });
+    Ok(defaults.collect::<Result<_, _>>()?)
 }
 
 /// Every name in a place where a table can stand.

@@ -72,7 +72,7 @@ pub(crate) fn as_query(
 }
 
 /// `a, b` of `(a, b)`, `(a)` or `a`
-pub(super) fn listed(expr: Expr) -> Vec<Expr> {
+pub(crate) fn listed(expr: Expr) -> Vec<Expr> {
     match expr {
         Expr::Tuple(exprs) => exprs,
         Expr::Nested(expr) => listed(*expr),
