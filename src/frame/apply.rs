@@ -1,5 +1,6 @@
 //! Functions of the program, on columns.
 
+use std::any::Any;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -45,6 +46,11 @@ pub fn apply(
         signature: Signature::variadic_any(Volatility::Volatile),
     };
     ScalarUDF::new_from_impl(applied).call(columns.into_iter().collect())
+}
+
+/// Whether a function is one that [`apply`] has made.
+pub(super) fn is_applied(function: &ScalarUDF) -> bool {
+    (function.inner().as_ref() as &dyn Any).is::<Applied>()
 }
 
 type Function = dyn Fn(&[ArrayRef]) -> Result<ArrayRef> + Send + Sync;

@@ -11,20 +11,28 @@ use arrow::datatypes::{Schema, SchemaRef};
 use arrow::ipc::reader::FileReader;
 use arrow::ipc::writer::FileWriter;
 use arrow::record_batch::RecordBatch;
-use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::datasource::physical_plan::FileScanConfig;
+use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::{MemTable, source_as_provider};
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{
+    AggregateUDF, Expr, LogicalPlan, SimpleAggregateUDF, SimpleScalarUDF, SimpleWindowUDF,
+    WindowFunctionDefinition,
+};
 use datafusion::physical_plan::{ExecutionPlan, displayable};
 use futures::TryStreamExt;
 use twox_hash::XxHash64;
 
+use super::apply::is_applied;
 use super::map::MapNode;
 use super::persist::Persisted;
 use super::{DataFrame, col};
 use crate::error::Result;
 use crate::output::OutputFile;
+use crate::scan::csv::CsvSource;
 use crate::session::files_of;
 use crate::table::StoredTable;
+use crate::udf;
 
 /// The metadata of a file that says which plan it holds the rows of.
 const PLAN: &str = "brimful.checkpoint";
@@ -35,8 +43,9 @@ impl DataFrame {
     /// is run: after a crash the program goes on from there.
     ///
     /// Queries are the same if their optimized plans are, and the files they read have the same
-    /// names, sizes and times of change. A query of tables of the session, or with a function of
-    /// Rust, is never taken for the same: what these hold cannot be told from the outside.
+    /// names, sizes and times of change, and are read in the same way. A query of tables of the
+    /// session, or with a closure of the program, is never taken for the same: what these hold
+    /// cannot be told from the outside.
     ///
     /// The file appears when everything is written; until then the one before stays.
     ///
@@ -71,11 +80,9 @@ impl DataFrame {
     /// What tells a query and its files from others; `None` if that cannot be told.
     async fn fingerprint(&self) -> Result<Option<String>> {
         let plan = self.plan.clone().into_optimized_plan()?;
-        if !is_repeatable(&plan)? {
-            return Ok(None);
-        }
+        let Some(text) = text_of(&plan)? else { return Ok(None) };
         let mut hash = XxHash64::with_seed(0);
-        hash.write(plan.display_indent_schema().to_string().as_bytes());
+        hash.write(text.as_bytes());
         let physical = self.plan.clone().create_physical_plan().await?;
         let mut found = BTreeSet::new();
         sources(physical.as_ref(), &mut found);
@@ -87,27 +94,61 @@ impl DataFrame {
     }
 }
 
-/// Whether all that a plan reads can be told from the outside: no rows of the session, and no
-/// functions of Rust.
-fn is_repeatable(plan: &LogicalPlan) -> Result<bool> {
-    let mut is_repeatable = true;
+/// All that a plan says of itself; `None` if it has rows of the session or closures of the program,
+/// which cannot be told from others.
+fn text_of(plan: &LogicalPlan) -> Result<Option<String>> {
+    let mut text = plan.display_indent_schema().to_string();
+    let mut is_known = true;
     plan.apply_with_subqueries(|node| {
-        is_repeatable &= match node {
+        match node {
             LogicalPlan::TableScan(scan) => {
                 let table = source_as_provider(&scan.source)?;
                 let table = table.as_ref() as &dyn Any;
-                !(table.is::<StoredTable>() || table.is::<Persisted>() || table.is::<MemTable>())
+                let of_session =
+                    table.is::<StoredTable>() || table.is::<Persisted>() || table.is::<MemTable>();
+                is_known &= !of_session;
             }
-            LogicalPlan::Extension(extension) => !extension.node.as_any().is::<MapNode>(),
-            _ => true,
-        };
-        Ok(TreeNodeRecursion::Continue)
+            LogicalPlan::Extension(extension) => {
+                is_known &= !extension.node.as_any().is::<MapNode>();
+                text += &format!("{:?}", extension.node);
+            }
+            _ => {}
+        }
+        // The names of functions and joins leave out what they were made with.
+        node.apply_expressions(|expr| {
+            is_known &= !expr.exists(|part| Ok(is_of_program(part)))?;
+            text += &format!("{expr:?}");
+            Ok(TreeNodeRecursion::Continue)
+        })
     })?;
-    Ok(is_repeatable)
+    Ok(is_known.then_some(text))
 }
 
-/// What the leaves of a plan read: files by their names, sizes and times of change, others by what
-/// they say of themselves.
+/// Whether an expression calls a closure of the program.
+fn is_of_program(expr: &Expr) -> bool {
+    let of_aggregate = |function: &AggregateUDF| {
+        udf::is_aggregate(function)
+            || (function.inner().as_ref() as &dyn Any).is::<SimpleAggregateUDF>()
+    };
+    match expr {
+        Expr::ScalarFunction(call) => {
+            let function = call.func.inner().as_ref() as &dyn Any;
+            function.is::<SimpleScalarUDF>() || is_applied(&call.func) || udf::is_scalar(&call.func)
+        }
+        Expr::AggregateFunction(call) => of_aggregate(&call.func),
+        Expr::WindowFunction(call) => match &call.fun {
+            WindowFunctionDefinition::AggregateUDF(function) => of_aggregate(function),
+            WindowFunctionDefinition::WindowUDF(function) => {
+                let inner = function.inner().as_ref() as &dyn Any;
+                inner.is::<SimpleWindowUDF>() || udf::is_window(function)
+            }
+        },
+        _ => false,
+    }
+}
+
+/// What the leaves of a plan read: files by their names, sizes and times of change, and CSV files by
+/// their form too; others by what they say of themselves.
 fn sources(plan: &dyn ExecutionPlan, found: &mut BTreeSet<String>) {
     let children = plan.children();
     let before = found.len();
@@ -115,12 +156,20 @@ fn sources(plan: &dyn ExecutionPlan, found: &mut BTreeSet<String>) {
         let meta = &file.object_meta;
         format!("{store}{} {} {}", meta.location, meta.size, meta.last_modified.timestamp_micros())
     }));
+    found.extend(csv_of(plan).map(|csv| csv.form()));
     if children.is_empty() && found.len() == before {
         found.insert(displayable(plan).one_line().to_string());
     }
     for child in children {
         sources(child.as_ref(), found);
     }
+}
+
+/// How a plan reads CSV files itself.
+fn csv_of(plan: &dyn ExecutionPlan) -> Option<&CsvSource> {
+    let scan = plan.downcast_ref::<DataSourceExec>()?.data_source();
+    let files = scan.downcast_ref::<FileScanConfig>()?.file_source();
+    (files.as_ref() as &dyn Any).downcast_ref()
 }
 
 /// Columns with the plan they are of.

@@ -4,7 +4,9 @@ use arrow::datatypes::DataType;
 use datafusion::logical_expr::{Expr, lit};
 use datafusion::prelude::{cast, try_cast};
 
-use super::names::{check_distinct, columns, exact_names, find_column, names, no_column};
+use super::names::{
+    check_distinct, columns, exact_names, find_column, find_column_named, names, no_column,
+};
 use super::order::row_numbers;
 use super::{DataFrame, Selector};
 use crate::error::Result;
@@ -15,8 +17,7 @@ impl DataFrame {
     /// # Errors
     /// `Query` if an expression names a column that is not there.
     pub fn select(self, exprs: impl IntoIterator<Item = Expr>) -> Result<Self> {
-        let exprs = self.exact_all(exprs)?;
-        Ok(self.with(self.plan.clone().select(exprs)?))
+        self.project(self.exact_all(exprs)?)
     }
 
     /// Keeps the columns that are named or [selected](super::selectors): named ones in the order of
@@ -58,15 +59,27 @@ impl DataFrame {
         let mut all = columns(self.plan.schema());
         let mut added = Vec::new();
         for expr in exprs {
-            let wanted = match &expr {
-                Expr::Column(column) => column.name.clone(),
-                expr => expr.schema_name().to_string(),
+            // Only the name of a column may have that of its table before it.
+            let (wanted, found) = match &expr {
+                Expr::Column(column) => {
+                    (column.name.clone(), find_column(self.plan.schema(), &column.name)?)
+                }
+                expr => {
+                    let name = expr.schema_name().to_string();
+                    let found = find_column_named(self.plan.schema(), &name)?;
+                    (name, found)
+                }
             };
-            let place = match find_column(self.plan.schema(), &wanted)? {
-                Some(column) => all.iter().position(|(name, _)| *name == column.name),
-                None => None,
-            };
+            let place = found.and_then(|found| {
+                all.iter().position(|(_, column)| *column == Expr::Column(found.clone()))
+            });
             let place = place.unwrap_or_else(|| {
+                // DataFusion takes a column with its table for one of this name.
+                for (name, column) in &mut all {
+                    if matches!(column, Expr::Column(column) if column.flat_name() == wanted) {
+                        *column = column.clone().alias(name.as_str());
+                    }
+                }
                 all.push((wanted, Expr::default()));
                 all.len() - 1
             });
@@ -152,8 +165,8 @@ impl DataFrame {
 
     /// The columns of these expressions, whose names are exact.
     pub(super) fn project(&self, exprs: impl IntoIterator<Item = Expr>) -> Result<Self> {
-        let exprs: Vec<Expr> = exprs.into_iter().collect();
-        Ok(self.with(self.plan.clone().select(exprs)?))
+        let (frame, exprs) = self.windowed(exprs.into_iter().collect())?;
+        Ok(frame.with(frame.plan.clone().select(exprs)?))
     }
 
     /// Replaces the selected columns by what the function makes of each and its type.

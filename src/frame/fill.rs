@@ -5,7 +5,7 @@ use datafusion::functions_window::nth_value::{first_value_udwf, last_value_udwf}
 use datafusion::logical_expr::expr::NullTreatment;
 use datafusion::logical_expr::{Expr, cast, lit, when};
 
-use super::names::exact_names;
+use super::names::{exact_names, free_name};
 use super::window::{ascending, columns, ordered, over, row_number, rows, so_far, window};
 use super::{DataFrame, col};
 use crate::error::{Error, Result};
@@ -53,15 +53,15 @@ impl DataFrame {
     /// # Errors
     /// `Query` if there is no such column, one is not a number, or no order is given.
     pub fn interpolate(self, names: &[&str], order: &[&str], by: &[&str]) -> Result<Self> {
-        const ROW: &str = "__row";
         if order.is_empty() {
             return Err(Error::query("interpolate needs the order of the rows")
                 .with_hint("name the columns that the rows are sorted by"));
         }
         let all: Vec<Expr> = self.schema().fields().iter().map(|field| col(field.name())).collect();
         let number = ordered(over(row_number(), columns(by)), ascending(order));
-        let numbered = self.with_column(ROW, cast(number, DataType::Float64))?;
-        let filled = numbered.interpolated(names, &col(ROW), ROW, by)?;
+        let row = free_name(self.plan.schema(), "row");
+        let numbered = self.with_column(&row, cast(number, DataType::Float64))?;
+        let filled = numbered.interpolated(names, &col(&row), &row, by)?;
         filled.select(all)
     }
 

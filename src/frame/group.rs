@@ -1,18 +1,16 @@
 //! Groups of rows and their aggregates.
 
 use arrow::datatypes::DataType;
-use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::logical_expr::expr::{WindowFunction, WindowFunctionParams};
 use datafusion::logical_expr::logical_plan::Aggregate;
 use datafusion::logical_expr::utils::find_aggregate_exprs;
 use datafusion::logical_expr::{
-    Expr, LogicalPlanBuilder, SortExpr, WindowFrame, WindowFrameBound, WindowFrameUnits,
-    WindowFunctionDefinition, cube, grouping_set, lit, rollup,
+    Expr, LogicalPlanBuilder, SortExpr, cube, grouping_set, lit, rollup,
 };
 
-use super::names::{columns, columns_of, free_name};
-use super::order::row_numbers;
+use super::names::{columns, columns_of, distinctly_named, free_name};
+use super::order::{aggregated_in_order, row_numbers};
+use super::window::window_of;
 use super::{DataFrame, col};
 use crate::aggregates::{self, count, len, max, median, min, sum};
 use crate::error::{Error, Result};
@@ -140,12 +138,23 @@ fn has_order(data_type: &DataType) -> bool {
 
 impl GroupBy {
     /// Computes aggregates of each group; the result has the keys, then the aggregates. An aggregate
-    /// may be part of an expression: `sum(col("paid")) / sum(col("price"))`.
+    /// may be part of an expression: `sum(col("paid")) / sum(col("price"))`. First and last values,
+    /// lists and joined texts follow the order of the rows, if they have one.
     ///
     /// # Errors
     /// As for [`DataFrame::select`], and `Query` for an expression without an aggregate, or with a
     /// column that is neither a key nor inside of one.
     pub fn agg(self, aggregates: impl IntoIterator<Item = Expr>) -> Result<DataFrame> {
+        let order = self.frame.order().unwrap_or_default();
+        self.agg_in_order(aggregates, &order)
+    }
+
+    /// As [`GroupBy::agg`], of rows that are in an order.
+    pub(super) fn agg_in_order(
+        self,
+        aggregates: impl IntoIterator<Item = Expr>,
+        order: &[SortExpr],
+    ) -> Result<DataFrame> {
         let frame = self.frame;
         let keys = self.keys.exact(&frame)?;
         let wanted = frame.exact_all(aggregates)?;
@@ -157,9 +166,13 @@ impl GroupBy {
             let what = format!("{what} is no aggregate");
             return Err(Error::query(what).with_hint("say which of the values: sum, first, list …"));
         }
+        let wanted = wanted.into_iter().map(|expr| aggregated_in_order(expr, order));
+        let wanted = wanted.collect::<Result<Vec<_>>>()?;
         let parts = find_aggregate_exprs(&wanted);
+        let names = keys.distinct().iter().map(|key| key.schema_name().to_string()).collect();
         let plan = LogicalPlanBuilder::from(frame.plan.logical_plan().clone());
-        let plan = plan.aggregate(keys.grouping(), parts.clone())?.build()?;
+        let named = distinctly_named(names, parts.clone());
+        let plan = plan.aggregate(keys.grouping(), named)?.build()?;
         let of_groups = columns(plan.schema());
         let (key_columns, part_columns) = of_groups.split_at(of_groups.len() - parts.len());
         let key_columns: Vec<_> = key_columns
@@ -216,7 +229,7 @@ impl GroupBy {
         marked.filter(col(&mark))?.drop(mark.as_str())
     }
 
-    /// The first `count` rows of each group in this order.
+    /// The first `count` rows of each group in this order, or if it is empty, in that of the frame.
     ///
     /// # Errors
     /// As for [`GroupBy::transform`].
@@ -337,25 +350,9 @@ pub(super) fn over(keys: &[Expr], expr: Expr) -> Result<Expr> {
     let name = expr.schema_name().to_string();
     let rewritten = expr.transform_up(|expr| {
         let Expr::AggregateFunction(aggregate) = expr else { return Ok(Transformed::no(expr)) };
-        let params = aggregate.params;
-        let whole = WindowFrame::new_bounds(
-            WindowFrameUnits::Rows,
-            WindowFrameBound::Preceding(ScalarValue::UInt64(None)),
-            WindowFrameBound::Following(ScalarValue::UInt64(None)),
-        );
-        let window = WindowFunction {
-            fun: WindowFunctionDefinition::AggregateUDF(aggregate.func),
-            params: WindowFunctionParams {
-                args: params.args,
-                partition_by: keys.to_vec(),
-                order_by: params.order_by,
-                window_frame: whole,
-                filter: params.filter,
-                null_treatment: params.null_treatment,
-                distinct: params.distinct,
-            },
-        };
-        Ok(Transformed::yes(Expr::WindowFunction(Box::new(window))))
+        let mut window = window_of(aggregate);
+        window.params.partition_by = keys.to_vec();
+        Ok(Transformed::yes(Expr::from(window)))
     })?;
     Ok(match rewritten.data {
         alias @ Expr::Alias(_) => alias,

@@ -22,8 +22,9 @@ use crate::error::Result;
 /// What can be done with a column besides operators and [`crate::functions`].
 ///
 /// Methods that look at other rows make windows. [`ExprMethods::over`] keeps them within groups,
-/// [`ExprMethods::ordered`] says in which order the rows are; without it they are taken as they
-/// come, in an order that is only known where the frame was sorted.
+/// [`ExprMethods::ordered`] says in which order the rows are; without it they are taken in the order
+/// of the frame, or as they come where it was not sorted. What depends on the order needs one within
+/// groups. Windows nest, and may be in a filter.
 ///
 /// ```
 /// # use brimful::{Session, SessionOptions, ExprMethods, col};
@@ -279,7 +280,7 @@ pub trait ExprMethods: Sized {
     /// # Errors
     /// As for [`ExprMethods::rolling_sum_by`].
     fn rolling_count_by(self, time: &str, window: impl Into<RollingBy>) -> Result<Expr> {
-        let window = window.into().min_periods(0);
+        let window = window.into().or_min_periods(0);
         rolling::by_time(&count_udaf(), vec![self.into_expr()], time, &window)
     }
 

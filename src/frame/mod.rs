@@ -3,7 +3,7 @@
 //! - this module: [`DataFrame`]; `names`: which column a name means
 //! - `construct`: frames of values, batches, ranges and files
 //! - `columns`, with `selectors`: which columns there are; `expressions`: what may be in them;
-//!   `apply`: functions of the program
+//!   `windowed`: windows in them; `apply`: functions of the program
 //! - `rows`, with `order` and `sorted`: which rows there are, and in which order
 //! - `group`: aggregates
 //! - `join`, with `unique_keys`; `combine`: several frames
@@ -50,6 +50,7 @@ mod rolling;
 mod running;
 mod upsample;
 mod window;
+mod windowed;
 
 use std::sync::Arc;
 

@@ -51,6 +51,22 @@ pub(super) fn exact_columns(schema: &DFSchema, expr: Expr) -> Result<Expr> {
 /// # Errors
 /// `Query` if it stands for several.
 pub(super) fn find_column(schema: &DFSchema, name: &str) -> Result<Option<Column>> {
+    if let Some(column) = find_column_named(schema, name)? {
+        return Ok(Some(column));
+    }
+    let all = || schema.iter().map(Column::from);
+    let Some((table, column)) = name.split_once('.') else { return Ok(None) };
+    Ok(all().find(|candidate| {
+        candidate.relation.as_ref().is_some_and(|r| r.table().eq_ignore_ascii_case(table))
+            && candidate.name.eq_ignore_ascii_case(column)
+    }))
+}
+
+/// The column that has a name: exactly, or by case.
+///
+/// # Errors
+/// `Query` if several have.
+pub(super) fn find_column_named(schema: &DFSchema, name: &str) -> Result<Option<Column>> {
     let all = || schema.iter().map(Column::from);
     let exact: Vec<Column> = all().filter(|column| column.name == name).collect();
     let found = if exact.is_empty() {
@@ -59,19 +75,14 @@ pub(super) fn find_column(schema: &DFSchema, name: &str) -> Result<Option<Column
         exact
     };
     match found.as_slice() {
-        [] => {}
-        [one] => return Ok(Some(one.clone())),
+        [] => Ok(None),
+        [one] => Ok(Some(one.clone())),
         several => {
             let list: Vec<String> =
                 several.iter().map(|column| format!("\"{}\"", column.flat_name())).collect();
-            return Err(Error::query(format!("\"{name}\" is ambiguous: {}", list.join(" or "))));
+            Err(Error::query(format!("\"{name}\" is ambiguous: {}", list.join(" or "))))
         }
     }
-    let Some((table, column)) = name.split_once('.') else { return Ok(None) };
-    Ok(all().find(|candidate| {
-        candidate.relation.as_ref().is_some_and(|r| r.table().eq_ignore_ascii_case(table))
-            && candidate.name.eq_ignore_ascii_case(column)
-    }))
 }
 
 /// Every column, with its name.
@@ -94,12 +105,42 @@ pub(super) fn columns_of(schema: &DFSchema, wanted: &[&str]) -> Result<Vec<Expr>
 
 /// A name that no column has, for one that is there only between two steps.
 pub(super) fn free_name(schema: &DFSchema, wish: &str) -> String {
-    let names = names(schema);
+    free_of(&names(schema), wish)
+}
+
+/// A name that is none of these whatever their case, for a column that is there only between two
+/// steps.
+pub(super) fn free_of(names: &[String], wish: &str) -> String {
     let mut name = format!("__{wish}");
-    while names.contains(&name) {
+    while names.iter().any(|taken| taken.eq_ignore_ascii_case(&name)) {
         name.push('_');
     }
     name
+}
+
+/// The expressions under names that differ from each other and from those that are `taken`: casts
+/// and parameters of functions are not in the names that DataFusion makes.
+pub(super) fn distinctly_named(mut taken: Vec<String>, exprs: Vec<Expr>) -> Vec<Expr> {
+    let named = exprs.into_iter().map(|expr| {
+        let name = expr.schema_name().to_string();
+        if !taken.contains(&name) {
+            taken.push(name);
+            return expr;
+        }
+        let name = free_of(&taken, "value");
+        taken.push(name.clone());
+        expr.alias(name)
+    });
+    named.collect()
+}
+
+/// What an expression has become, under the name it had.
+pub(super) fn under_its_name(changed: Transformed<Expr>, name: &str) -> Expr {
+    match changed.data {
+        expr if !changed.transformed => expr,
+        alias @ Expr::Alias(_) => alias,
+        expr => expr.alias(name),
+    }
 }
 
 /// Says which name is there twice.

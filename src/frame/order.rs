@@ -5,11 +5,11 @@ use std::sync::Arc;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::functions_window::expr_fn::row_number;
 use datafusion::logical_expr::{
-    Expr, ExprFunctionExt, LogicalPlan, LogicalPlanBuilder, Projection, SortExpr,
+    AggregateUDF, Expr, ExprFunctionExt, LogicalPlan, LogicalPlanBuilder, Projection, SortExpr,
 };
 
 use super::DataFrame;
-use super::names::columns;
+use super::names::{columns, under_its_name};
 use super::sorted::SetSorted;
 use crate::error::Result;
 
@@ -43,13 +43,14 @@ fn without_order(plan: LogicalPlan) -> Result<LogicalPlan> {
 
 fn order_of(plan: &LogicalPlan) -> Option<Vec<SortExpr>> {
     match plan {
+        // What is another value the next time says nothing of the order.
+        LogicalPlan::Sort(sort) if sort.expr.iter().any(|key| key.expr.is_volatile()) => None,
         LogicalPlan::Sort(sort) => Some(sort.expr.clone()),
         LogicalPlan::Extension(extension) => {
             extension.node.as_any().downcast_ref::<SetSorted>().map(|sorted| sorted.order.clone())
         }
         LogicalPlan::Filter(filter) => order_of(&filter.input),
         LogicalPlan::Limit(limit) => order_of(&limit.input),
-        LogicalPlan::Window(window) => order_of(&window.input),
         LogicalPlan::Projection(projection) => {
             let keys = order_of(&projection.input)?;
             keys.into_iter().map(|key| above(projection, key)).collect()
@@ -86,6 +87,41 @@ fn replaced(pairs: &[(Expr, Expr)], key: SortExpr) -> Option<SortExpr> {
     });
     let expr = new.ok().filter(|_| is_known)?.data;
     Some(SortExpr { expr, ..key })
+}
+
+/// Whether the value of an aggregate depends on the order of its rows.
+pub(super) fn is_of_order(function: &AggregateUDF) -> bool {
+    const OF_ORDER: [&str; 5] =
+        ["first_value", "last_value", "nth_value", "array_agg", "string_agg"];
+    OF_ORDER.contains(&function.name())
+}
+
+/// An expression whose aggregates take their rows in an order if they depend on one and have none,
+/// under the name it had.
+pub(super) fn aggregated_in_order(expr: Expr, order: &[SortExpr]) -> Result<Expr> {
+    // DataFusion counts on no key being there twice.
+    let mut keys: Vec<SortExpr> = Vec::new();
+    for key in order {
+        if !keys.iter().any(|known| known.expr == key.expr) {
+            keys.push(key.clone());
+        }
+    }
+    let name = expr.schema_name().to_string();
+    let changed = expr.transform_up(|expr| {
+        let Expr::AggregateFunction(mut aggregate) = expr else { return Ok(Transformed::no(expr)) };
+        let params = &mut aggregate.params;
+        // Distinct values are in no order but their own.
+        let takes_order = !keys.is_empty()
+            && is_of_order(&aggregate.func)
+            && params.order_by.is_empty()
+            && !params.distinct;
+        if takes_order {
+            params.order_by.clone_from(&keys);
+        }
+        let expr = Expr::AggregateFunction(aggregate);
+        Ok(Transformed::new_transformed(expr, takes_order))
+    })?;
+    Ok(under_its_name(changed, &name))
 }
 
 /// The number of each row, from 1, among those with the same keys, in an order if there is one.

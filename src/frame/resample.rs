@@ -9,18 +9,12 @@ use datafusion::functions_aggregate::min_max::{min, min_udaf};
 use datafusion::functions_nested::expr_fn::make_array;
 use datafusion::logical_expr::{Expr, cast, lit};
 
-use super::names::exact_names;
+use super::names::{exact_names, free_of};
 use super::period::Period;
 use super::rolling::{Closed, nanoseconds, unit_of};
 use super::window::{columns, over, rows, window};
 use super::{DataFrame, col};
 use crate::error::{Error, Result};
-
-const MOMENT: &str = "__moment";
-const BIN: &str = "__bin";
-const FIRST: &str = "__first";
-const BACK: &str = "__back";
-const START: &str = "__start";
 
 /// More windows than this for one row are a mistake.
 const MOST_WINDOWS: i128 = 100_000;
@@ -145,33 +139,40 @@ impl DynamicGroups {
     }
 
     /// Computes aggregates of each window; the result has the columns of `by`, the label of the
-    /// window under the name of the time, and the aggregates, and is sorted by the first two.
+    /// window under the name of the time, and the aggregates, and is sorted by the first two. The rows
+    /// of a window are taken in the order of the time: the first is the earliest.
     ///
     /// # Errors
     /// As for [`DataFrame::select`].
     pub fn agg(self, aggregates: impl IntoIterator<Item = Expr>) -> Result<DataFrame> {
         let grid = self.grid()?;
+        let aggregates: Vec<Expr> = aggregates.into_iter().collect();
+        let steps = Steps::new(&self.frame, &aggregates);
         let by: Vec<&str> = self.by.iter().map(String::as_str).collect();
         let frame = self.frame.clone().filter(col(&self.time).is_not_null())?;
-        let frame = frame.with_column(MOMENT, grid.moment(col(&self.time)))?;
-        let frame = frame.with_column(BIN, grid.bin(self.before_moment()))?;
-        let frame = self.started(frame, &grid, &by)?;
+        let frame = frame.with_column(&steps.moment, grid.moment(col(&self.time)))?;
+        let frame = frame.with_column(&steps.bin, grid.bin(self.before_moment(&steps)))?;
+        let frame = self.started(frame, &grid, &by, &steps)?;
+        let start = col(&steps.start);
         let label = match self.label {
-            Label::Right => col(START) + self.period.literal(),
-            Label::Left | Label::Datapoint => col(START),
+            Label::Right => start.clone() + self.period.literal(),
+            Label::Left | Label::Datapoint => start.clone(),
         };
         let label = grid.back(label);
         let mut keys = columns(&by);
-        keys.push(label.alias(START));
-        let first = (self.label == Label::Datapoint).then(|| min(col(&self.time)).alias(MOMENT));
-        let aggregates: Vec<Expr> = aggregates.into_iter().collect();
+        keys.push(label.alias(&steps.start));
+        let first =
+            (self.label == Label::Datapoint).then(|| min(col(&self.time)).alias(&steps.moment));
         let count = aggregates.len();
-        let grouped = frame.group_by(keys).agg(aggregates.into_iter().chain(first.clone()))?;
+        let mut order = vec![frame.exact(col(&self.time))?.sort(true, false)];
+        order.extend(self.frame.order().unwrap_or_default());
+        let aggregates = aggregates.into_iter().chain(first.clone());
+        let grouped = frame.group_by(keys).agg_in_order(aggregates, &order)?;
         let names: Vec<String> = grouped.schema().fields()[by.len() + 1..][..count]
             .iter()
             .map(|field| field.name().clone())
             .collect();
-        let time = if first.is_some() { col(MOMENT) } else { col(START) };
+        let time = if first.is_some() { col(&steps.moment) } else { start };
         if let Some(name) = self.by.iter().chain([&self.time]).find(|name| names.contains(name)) {
             return Err(Error::query(format!("the result would have two columns \"{name}\""))
                 .with_hint("give the aggregate another name with alias"));
@@ -194,8 +195,8 @@ impl DynamicGroups {
     }
 
     /// The moment whose bin is the last window that a row can be in, without the offset.
-    fn before_moment(&self) -> Expr {
-        let mut moment = col(MOMENT);
+    fn before_moment(&self, steps: &Steps) -> Expr {
+        let mut moment = col(&steps.moment);
         if !self.offset.is_zero() {
             moment = moment - self.offset.literal();
         }
@@ -243,34 +244,61 @@ impl DynamicGroups {
     }
 
     /// Adds the start of each window that a row is in.
-    fn started(&self, frame: DataFrame, grid: &Grid, by: &[&str]) -> Result<DataFrame> {
+    fn started(
+        &self,
+        frame: DataFrame,
+        grid: &Grid,
+        by: &[&str],
+        steps: &Steps,
+    ) -> Result<DataFrame> {
         let windows = self.windows()?;
         let shifted = |start: Expr| match self.offset.is_zero() {
             true => start,
             false => start + self.offset.literal(),
         };
         if windows == 1 {
-            let frame = frame.with_column(START, shifted(col(BIN)))?;
+            let frame = frame.with_column(&steps.start, shifted(col(&steps.bin)))?;
             let is_whole = self.period == self.every && self.closed != Closed::None;
-            return if is_whole { Ok(frame) } else { frame.filter(self.is_inside()) };
+            return if is_whole { Ok(frame) } else { frame.filter(self.is_inside(steps)) };
         }
         // Windows before the one that the first row begins are left out, as they would not be full.
-        let own = shifted(grid.bin(col(MOMENT)));
-        let earliest = least(vec![shifted(col(BIN)), own]);
+        let own = shifted(grid.bin(col(&steps.moment)));
+        let earliest = least(vec![shifted(col(&steps.bin)), own]);
         let earliest = window(min_udaf(), vec![earliest], rows(None, None));
-        let frame = frame.with_column(FIRST, over(earliest, columns(by)))?;
+        let frame = frame.with_column(&steps.first, over(earliest, columns(by)))?;
         let back = (0..windows).map(|count| lit(self.every.times(count)));
-        let frame = frame.with_column(BACK, make_array(back.collect()))?;
+        let frame = frame.with_column(&steps.back, make_array(back.collect()))?;
         let session = frame.session.clone();
-        let frame = DataFrame::new(session, frame.plan.unnest_columns(&[BACK])?);
-        let frame = frame.with_column(START, shifted(col(BIN) - col(BACK)))?;
-        frame.filter(self.is_inside().and(col(START).gt_eq(col(FIRST))))
+        let frame = DataFrame::new(session, frame.plan.unnest_columns(&[steps.back.as_str()])?);
+        let frame = frame.with_column(&steps.start, shifted(col(&steps.bin) - col(&steps.back)))?;
+        frame.filter(self.is_inside(steps).and(col(&steps.start).gt_eq(col(&steps.first))))
     }
 
     /// Whether a row is before the end of a window that began before it.
-    fn is_inside(&self) -> Expr {
-        let end = col(START) + self.period.literal();
-        if self.closed.has_right() { col(MOMENT).lt_eq(end) } else { col(MOMENT).lt(end) }
+    fn is_inside(&self, steps: &Steps) -> Expr {
+        let end = col(&steps.start) + self.period.literal();
+        let moment = col(&steps.moment);
+        if self.closed.has_right() { moment.lt_eq(end) } else { moment.lt(end) }
+    }
+}
+
+/// Names of columns that are there only between two steps.
+struct Steps {
+    moment: String,
+    bin: String,
+    first: String,
+    back: String,
+    start: String,
+}
+
+impl Steps {
+    /// Names that neither a column nor an aggregate has.
+    fn new(frame: &DataFrame, aggregates: &[Expr]) -> Self {
+        let mut taken = frame.names();
+        taken.extend(aggregates.iter().map(|expr| expr.schema_name().to_string()));
+        let [moment, bin, first, back, start] =
+            ["moment", "bin", "first", "back", "start"].map(|wish| free_of(&taken, wish));
+        Steps { moment, bin, first, back, start }
     }
 }
 

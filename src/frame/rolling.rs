@@ -6,6 +6,7 @@ use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::functions_aggregate::count::count_udaf;
+use datafusion::logical_expr::expr::AggregateFunction;
 use datafusion::logical_expr::{
     AggregateUDF, Expr, WindowFrame, WindowFrameBound, WindowFrameUnits, cast, lit, when,
 };
@@ -15,6 +16,7 @@ use super::period::Period;
 use super::window::{columns, ordered, over, rows, window, window_of};
 use super::{DataFrame, col};
 use crate::error::{Error, Result};
+use crate::functions::aggregate::sliding;
 
 /// A window of rows: how many, how many of them must not be NULL, and where the row itself is.
 ///
@@ -92,13 +94,13 @@ impl Closed {
 pub struct RollingBy {
     period: String,
     closed: Closed,
-    min_periods: usize,
+    min_periods: Option<usize>,
 }
 
 impl RollingBy {
     /// A window of this length without its first moment.
     pub fn period(period: impl Into<String>) -> Self {
-        RollingBy { period: period.into(), closed: Closed::Right, min_periods: 1 }
+        RollingBy { period: period.into(), closed: Closed::Right, min_periods: None }
     }
 
     /// Which ends of the window belong to it.
@@ -110,7 +112,12 @@ impl RollingBy {
     /// How many values there must be for a result; 1 unless it is said.
     #[must_use]
     pub fn min_periods(self, values: usize) -> Self {
-        RollingBy { min_periods: values, ..self }
+        RollingBy { min_periods: Some(values), ..self }
+    }
+
+    /// So many values are enough, unless it was said how many are.
+    pub(super) fn or_min_periods(self, values: usize) -> Self {
+        RollingBy { min_periods: self.min_periods.or(Some(values)), ..self }
     }
 }
 
@@ -128,7 +135,7 @@ fn with_enough(
     least: usize,
 ) -> Result<Expr> {
     let value = args.first().cloned().unwrap_or_else(|| lit(1_i64));
-    let result = window(Arc::clone(aggregate), args, frame.clone());
+    let result = window(sliding(aggregate), args, frame.clone());
     if least == 0 {
         return Ok(result);
     }
@@ -163,8 +170,8 @@ pub(super) fn by_time(
 ) -> Result<Expr> {
     let period = Period::positive(&rolling.period, "a rolling window")?;
     let key = Key::of_microseconds(col(by), period);
-    let expr =
-        with_enough(aggregate, args, &key.frame(period, rolling.closed), rolling.min_periods)?;
+    let least = rolling.min_periods.unwrap_or(1);
+    let expr = with_enough(aggregate, args, &key.frame(period, rolling.closed), least)?;
     Ok(ordered(expr, vec![key.expr.sort(true, false)]))
 }
 
@@ -293,10 +300,22 @@ impl RollingGroups {
     }
 }
 
-/// The aggregates of an expression as windows over a frame.
+/// The aggregates of an expression as windows over a frame, whose order they have.
 fn over_frame(expr: Expr, frame: &WindowFrame) -> Result<Expr> {
     let changed = expr.transform_down(|expr| {
-        let Expr::AggregateFunction(aggregate) = expr else { return Ok(Transformed::no(expr)) };
+        let Expr::AggregateFunction(mut aggregate) = expr else { return Ok(Transformed::no(expr)) };
+        let AggregateFunction { func, params } = &mut aggregate;
+        // A quantile has its values in order, whatever that of the rows.
+        let is_of_values = func.supports_within_group_clause()
+            && matches!(params.order_by.as_slice(),
+                [order] if order.asc && Some(&order.expr) == params.args.first());
+        if !is_of_values && !params.order_by.is_empty() {
+            let what = format!("{} has an order besides that of the time", func.name());
+            let error = Error::query(what);
+            return Err(error.with_hint("leave it out: windows have their rows by time").into());
+        }
+        params.order_by.clear();
+        *func = sliding(func);
         let mut window = window_of(aggregate);
         window.params.window_frame = frame.clone();
         Ok(Transformed::new(Expr::from(window), true, TreeNodeRecursion::Jump))

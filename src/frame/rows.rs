@@ -30,8 +30,12 @@ impl DataFrame {
     /// # Errors
     /// As for [`DataFrame::select`].
     pub fn filter(self, condition: Expr) -> Result<Self> {
-        let condition = self.exact(condition)?;
-        Ok(self.with(self.plan.clone().filter(condition)?))
+        let (frame, mut condition) = self.windowed(vec![self.exact(condition)?])?;
+        let kept = frame.with(frame.plan.clone().filter(condition.swap_remove(0))?);
+        if kept.width() == self.width() {
+            return Ok(kept);
+        }
+        kept.project(columns(self.plan.schema()).into_iter().map(|(_, column)| column))
     }
 
     /// Keeps the first `count` rows.

@@ -11,7 +11,7 @@ use datafusion::functions_aggregate::min_max::{max, min};
 use datafusion::logical_expr::{Expr, JoinType, LogicalPlanBuilder};
 
 use super::map::Pieces;
-use super::names::exact_names;
+use super::names::{exact_names, free_name};
 use super::period::Period;
 use super::resample::Grid;
 use super::rolling::{nanoseconds, unit_of};
@@ -21,9 +21,6 @@ use crate::error::{Error, Result};
 
 /// Moments that are made at once.
 const BATCH_ROWS: i64 = 8192;
-
-const FROM: &str = "__from";
-const TO: &str = "__to";
 
 impl DataFrame {
     /// Adds the moments that are missing: from the first `time` to the last, `every` so often, for
@@ -72,13 +69,15 @@ impl DataFrame {
     /// The moments of each group.
     fn series(self, time: &str, grid: &Grid, unit: TimeUnit, by: &[&str]) -> Result<Self> {
         let moment = grid.moment(col(time));
-        let bounds = [min(moment.clone()).alias(FROM), max(moment).alias(TO)];
+        let (from, to) =
+            (free_name(self.plan.schema(), "from"), free_name(self.plan.schema(), "to"));
+        let bounds = [min(moment.clone()).alias(&from), max(moment).alias(to)];
         let bounds = self.group_by(columns(by)).agg(bounds)?;
-        let bounds = bounds.filter(col(FROM).is_not_null())?;
+        let bounds = bounds.filter(col(&from).is_not_null())?;
         let schema = bounds.schema();
         let mut fields: Vec<_> = schema.fields().iter().take(by.len()).cloned().collect();
         // With a zone only where no clock times are counted.
-        let moment = schema.field_with_name(FROM)?.data_type().clone();
+        let moment = schema.field_with_name(&from)?.data_type().clone();
         fields.push(Arc::new(Field::new(time, moment, true)));
         let steps = Steps::new(grid.every, unit)?;
         let series = Arc::new(Schema::new(fields));

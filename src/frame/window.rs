@@ -78,17 +78,26 @@ pub(super) fn where_valid(of: &Expr, then: Expr) -> Expr {
     }
 }
 
-/// Changes all windows of an expression; aggregates become windows over whole partitions.
+/// Changes all windows of an expression, those inside of others too; aggregates that are in no window
+/// become windows over whole partitions.
 fn with_windows(expr: Expr, change: impl Fn(&mut WindowFunctionParams)) -> Expr {
-    let changed = expr.clone().transform_down(|expr| {
-        let mut window = match expr {
-            Expr::WindowFunction(window) => window,
-            Expr::AggregateFunction(aggregate) => Box::new(window_of(aggregate)),
-            other => return Ok(Transformed::no(other)),
-        };
-        change(&mut window.params);
-        // What is inside of a window has none.
-        Ok(Transformed::new(Expr::WindowFunction(window), true, TreeNodeRecursion::Jump))
+    let changed = expr.clone().transform_up(|expr| match expr {
+        Expr::WindowFunction(mut window) => {
+            change(&mut window.params);
+            Ok(Transformed::yes(Expr::WindowFunction(window)))
+        }
+        other => Ok(Transformed::no(other)),
+    });
+    let changed = changed.and_then(|changed| {
+        changed.data.transform_down(|expr| match expr {
+            Expr::AggregateFunction(aggregate) => {
+                let mut window = window_of(aggregate);
+                change(&mut window.params);
+                Ok(Transformed::new(Expr::from(window), true, TreeNodeRecursion::Jump))
+            }
+            Expr::WindowFunction(_) => Ok(Transformed::new(expr, false, TreeNodeRecursion::Jump)),
+            other => Ok(Transformed::no(other)),
+        })
     });
     changed.map_or(expr, |changed| changed.data)
 }

@@ -161,7 +161,7 @@ pub(super) fn function<S: State, M: 'static, O: Output + 'static>(
 type Start = dyn Fn() -> Result<Box<dyn Accumulator>> + Send + Sync;
 
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct Function {
+pub(super) struct Function {
     name: String,
     signature: Signature,
     arguments: Vec<DataType>,

@@ -82,7 +82,7 @@ pub(super) fn function<M: 'static>(name: String, closure: impl ScalarClosure<M>)
 type Columns = dyn Fn(&[ArrayRef], usize) -> Result<ArrayRef, String> + Send + Sync;
 
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct Function {
+pub(super) struct Function {
     name: String,
     signature: Signature,
     arguments: Vec<DataType>,

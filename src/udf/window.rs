@@ -42,7 +42,7 @@ pub(super) fn function<V: Value, O: Output + 'static>(
 type Whole = dyn Fn(&ArrayRef, usize) -> Result<ArrayRef, String> + Send + Sync;
 
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct Function {
+pub(super) struct Function {
     name: String,
     signature: Signature,
     arguments: Vec<DataType>,

@@ -145,6 +145,16 @@ async fn columns_are_added_at_once() {
 }
 
 #[tokio::test]
+async fn a_new_name_is_taken_as_it_is() {
+    let frame = frame_of("SELECT * FROM (VALUES (7)) AS t(x)").await;
+    let added = frame.clone().with_column("t.x", lit(1)).unwrap();
+    assert_eq!(names(&added), ["x", "t.x"]);
+    assert_eq!(in_line(added).await, "7 1");
+    // A column may be named with its table.
+    assert_eq!(names(&frame.with_columns([col("T.X")]).unwrap()), ["x"]);
+}
+
+#[tokio::test]
 async fn a_step_of_ones_own_is_a_function() {
     fn adults(frame: DataFrame, age: i64) -> brimful::Result<DataFrame> {
         frame.filter(col("age").gt_eq(lit(age)))

@@ -66,6 +66,13 @@ async fn interpolate_by_row() {
 }
 
 #[tokio::test]
+async fn interpolation_leaves_columns_of_any_name_alone() {
+    let sql = "SELECT * FROM (VALUES (1, 4, 7), (2, NULL, 8), (3, 6, 9)) AS t(t, x, __row)";
+    let frame = frame_of(sql).await.interpolate(&["x"], &["t"], &[]).unwrap();
+    assert_eq!(line(frame.sort([up("t")]).unwrap()).await, "1 4.0 7 | 2 5.0 8 | 3 6.0 9");
+}
+
+#[tokio::test]
 async fn interpolate_by_time() {
     // pl.DataFrame({"t": [0, 1, 4, 10, 11], "x": [1, None, None, 11, None]})
     //   .select(pl.col("x").interpolate_by("t"))

@@ -188,3 +188,23 @@ async fn many_moments_are_not_held_at_once() {
     let error = frame_of("SELECT 1 AS t").await.upsample("t", "1h", &[]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Query);
 }
+
+#[tokio::test]
+async fn columns_of_any_name_are_left_alone() {
+    let sql = "SELECT CAST('2024-01-01T00:30:00' AS TIMESTAMP(6)) AS t, 1 AS __start, 2 AS \"__MOMENT\", \
+               3 AS __bin, 4 AS __first, 5 AS __back";
+    let all = || {
+        ["__start", "__MOMENT", "__bin", "__first", "__back"].map(|name| sum(col(name)).alias(name))
+    };
+    let groups = || async { frame_of(sql).await.group_by_dynamic("t", "1h").unwrap() };
+    let expected = "2024-01-01T00:00:00 1 2 3 4 5";
+    assert_eq!(line(groups().await.agg(all()).unwrap()).await, expected);
+    let twice = groups().await.period("2h").unwrap().label(Label::Datapoint);
+    let expected = "2024-01-01T00:30:00 1 2 3 4 5";
+    assert_eq!(line(twice.agg(all()).unwrap()).await, expected);
+    let sql = "SELECT * FROM (VALUES (TIMESTAMP '2024-01-01', 1, 2), (TIMESTAMP '2024-01-03', 1, 2)) \
+               AS t(t, __from, __to)";
+    let frame = frame_of(sql).await.upsample("t", "1d", &["__from", "__to"]).unwrap();
+    let expected = "2024-01-01T00:00:00 1 2 | 2024-01-02T00:00:00 1 2 | 2024-01-03T00:00:00 1 2";
+    assert_eq!(line(frame).await, expected);
+}

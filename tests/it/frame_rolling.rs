@@ -1,10 +1,12 @@
 //! Rolling windows, by rows and by time. What Polars 2.1 gives is in the comments as the call.
 
-use brimful::aggregates::{avg, count, sum};
+use brimful::aggregates::{avg, count, first_by, quantile, sum};
 use brimful::{Closed, DataFrame, Expr, ExprMethods, Knobs, Result, Rolling, RollingBy, col};
 
-use crate::support::series::{assert_close, frame_of, line, numbers, series, two_series};
-use crate::support::{Place, Setup};
+use crate::support::series::{
+    assert_close, frame_of, line, numbers, series, small_session, two_series,
+};
+use crate::support::{Place, Setup, assert_query_error};
 
 /// `s = pl.Series([1.0, None, 3.0, 4.0, 8.0, 6.0])`
 const VALUES: [Option<f64>; 6] = [Some(1.0), None, Some(3.0), Some(4.0), Some(8.0), Some(6.0)];
@@ -185,6 +187,66 @@ async fn frames_roll_over_whole_numbers_and_groups() {
     let means = groups.agg([avg(col("x")).alias("m")]).unwrap();
     let means = means.sort([up("k"), up("t")]).unwrap();
     assert_eq!(line(means).await, "a 1 1.0 | a 2 2.0 | b 1 2.0 | b 9 4.0");
+}
+
+#[tokio::test]
+async fn frames_roll_in_the_order_of_their_time() {
+    // d; its values fall while its times rise
+    let frame = || frame_of("SELECT * FROM (VALUES (10, 3), (2, 1), (1, 100), (3, 2)) AS d(t, x)");
+    let rolled =
+        |aggregates: Vec<Expr>| async { frame().await.rolling("t", "2i").unwrap().agg(aggregates) };
+    // d.rolling("t", period="2i").agg(pl.col("x").quantile(0.5, "linear"), pl.col("x").sum())
+    let aggregates = vec![quantile(col("x"), 0.5).alias("q"), sum(col("x")).alias("s")];
+    let found = rolled(aggregates).await.unwrap().sort([up("t")]).unwrap();
+    assert_eq!(line(found).await, "1 100.0 100 | 2 50.5 101 | 3 1.5 3 | 10 3.0 3");
+    let own = first_by(col("x"), [col("x").sort(true, false)]);
+    assert_query_error(
+        rolled(vec![own]).await,
+        "first_value has an order besides that of the time",
+        Some("leave it out: windows have their rows by time"),
+    );
+    // As many values as the window has, or as were asked for.
+    let counts = |window: RollingBy| {
+        let count = col("x").rolling_count_by("t", window).unwrap();
+        async {
+            line(frame().await.select([col("t"), count]).unwrap().sort([up("t")]).unwrap()).await
+        }
+    };
+    assert_eq!(counts(RollingBy::period("2i")).await, "1 1 | 2 2 | 3 2 | 10 1");
+    assert_eq!(counts(RollingBy::period("2i").min_periods(2)).await, "1 - | 2 2 | 3 2 | 10 -");
+}
+
+#[tokio::test]
+async fn what_has_left_a_window_leaves_nothing_behind() {
+    let rolled = |values: &'static [f64]| async move {
+        let places: Vec<i64> = (0..values.len() as i64).collect();
+        let frame = small_session().frame([("i", places.into()), ("x", values.to_vec().into())]);
+        let sum = col("x").rolling_sum(2).unwrap().ordered(&["i"]).alias("s");
+        let mean = col("x").rolling_mean(2).unwrap().ordered(&["i"]).alias("m");
+        let std = col("x").rolling_std(2).unwrap().ordered(&["i"]).alias("d");
+        let frame = frame.unwrap().select([col("i"), sum, mean, std]).unwrap();
+        let frame = frame.sort([up("i")]).unwrap().drop("i").unwrap();
+        line(frame).await
+    };
+    // df.select(pl.col("x").rolling_sum(2), pl.col("x").rolling_mean(2) …)
+    let half = std::f64::consts::FRAC_1_SQRT_2;
+    let found = rolled(&[1.0, f64::NAN, 3.0, 4.0, 5.0]).await;
+    let nan = "NaN NaN NaN";
+    let rest = format!("7.0 3.5 {half} | 9.0 4.5 {half}");
+    assert_eq!(found, format!("- - - | {nan} | {nan} | {rest}"));
+    let found = rolled(&[1.0, f64::INFINITY, -f64::INFINITY, 2.0, 3.0]).await;
+    let rest = format!("-inf -inf NaN | 5.0 2.5 {half}");
+    assert_eq!(found, format!("- - - | inf inf NaN | {nan} | {rest}"));
+    let found = rolled(&[1e16, 1.0, 1.0, 1.0]).await;
+    assert!(found.ends_with(" | 2.0 1.0 0.0 | 2.0 1.0 0.0"), "{found}");
+    // The same by time, and of a frame.
+    let sql = "SELECT * FROM (VALUES (1, 1.0::DOUBLE), (2, 'NaN'::DOUBLE), (3, 3.0), (4, 4.0)) AS t(t, x)";
+    let frame = frame_of(sql).await;
+    let by = col("x").rolling_sum_by("t", "2i").unwrap().alias("s");
+    let by = frame.clone().select([col("t"), by]).unwrap().sort([up("t")]).unwrap();
+    assert_eq!(line(by).await, "1 1.0 | 2 NaN | 3 NaN | 4 7.0");
+    let means = frame.rolling("t", "2i").unwrap().agg([avg(col("x")).alias("m")]).unwrap();
+    assert_eq!(line(means.sort([up("t")]).unwrap()).await, "1 1.0 | 2 NaN | 3 NaN | 4 3.5");
 }
 
 #[tokio::test]

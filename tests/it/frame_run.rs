@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use arrow::array::{Array, AsArray, Int64Array, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch};
 use arrow::compute::kernels::aggregate::sum as sum_of;
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 use brimful::aggregates::{count, sum};
 use brimful::frame::PlanFormat;
 use brimful::{
-    CancelHandle, DataFrame, Error, ErrorKind, Expr, Knobs, Session, SessionOptions, Storage, col,
-    collect_all, lit,
+    AsofOptions, CancelHandle, CsvOptions, DataFrame, Error, ErrorKind, Ewm, Expr, ExprMethods,
+    Knobs, Roll, Session, SessionOptions, Storage, apply, col, collect_all, lit,
 };
 use datafusion::logical_expr::{ColumnarValue, Volatility, create_udf};
 use futures::{StreamExt, TryStreamExt};
@@ -220,47 +220,120 @@ async fn memory_that_has_no_room_for_the_rows() {
     assert_eq!(kept.count().await.unwrap(), 1_000_000);
 }
 
+/// Writes a file of the same length without changing its time: what reads it again finds the new
+/// content, what does not cannot tell.
+fn replace_unnoticed(place: &Place, name: &str, content: &str) {
+    let time = std::fs::metadata(place.path(name)).unwrap().modified().unwrap();
+    place.write(name, content);
+    let file = std::fs::File::options().write(true).open(place.path(name)).unwrap();
+    file.set_modified(time).unwrap();
+}
+
 #[tokio::test]
 async fn checkpoints_are_taken_up_again() {
     let place = Place::new();
-    place.write("in.csv", "k,x\n1,10\n2,20\n");
-    let times = Arc::<AtomicUsize>::default();
     let run = |sql: &'static str| {
-        let (times, input, path) =
-            (Arc::clone(&times), place.path("in.csv"), place.path("a.arrow"));
+        let (input, path) = (place.path("in.csv"), place.path("a.arrow"));
         async move {
             // A new session each time, as after a crash.
             let session = Session::new(SessionOptions::new().threads(2)).unwrap();
-            let frame = session.read_csv(input, brimful::CsvOptions::new()).await.unwrap();
+            let frame = session.read_csv(input, CsvOptions::new()).await.unwrap();
             session.register("t", frame).unwrap();
-            let frame = session.sql(sql).await.unwrap();
-            let frame = frame.with_column("value", col("x")).unwrap();
-            let frame = frame.with_column("x", counted(&times)).unwrap();
-            let frame = frame.select([col("k"), col("x")]).unwrap();
-            let kept = frame.checkpoint(&path).await.unwrap();
+            let kept = session.sql(sql).await.unwrap().checkpoint(&path).await.unwrap();
             line(kept.sort([up("k")]).unwrap()).await
         }
     };
-    const ALL: &str = "SELECT * FROM t";
+    const ALL: &str = "SELECT k, x FROM t";
+    place.write("in.csv", "k,x\n1,10\n2,20\n");
     assert_eq!(run(ALL).await, "1 10 | 2 20");
+    replace_unnoticed(&place, "in.csv", "k,x\n1,11\n2,21\n");
     assert_eq!(run(ALL).await, "1 10 | 2 20");
-    assert_eq!(times.load(Ordering::Relaxed), 2);
     // Another query.
-    assert_eq!(run("SELECT * FROM t WHERE k > 1").await, "2 20");
-    assert_eq!(times.load(Ordering::Relaxed), 3);
+    assert_eq!(run("SELECT k, x FROM t WHERE k > 1").await, "2 21");
     // Other content.
     place.write("in.csv", "k,x\n1,10\n2,20\n3,30\n");
     assert_eq!(run(ALL).await, "1 10 | 2 20 | 3 30");
-    assert_eq!(times.load(Ordering::Relaxed), 6);
     // A file that was cut, and one that is something else.
+    replace_unnoticed(&place, "in.csv", "k,x\n1,11\n2,21\n3,31\n");
     let bytes = std::fs::read(place.path("a.arrow")).unwrap();
     std::fs::write(place.path("a.arrow"), &bytes[..bytes.len() - 9]).unwrap();
-    assert_eq!(run(ALL).await, "1 10 | 2 20 | 3 30");
-    assert_eq!(times.load(Ordering::Relaxed), 9);
+    assert_eq!(run(ALL).await, "1 11 | 2 21 | 3 31");
+    replace_unnoticed(&place, "in.csv", "k,x\n1,12\n2,22\n3,32\n");
     place.write("a.arrow", "no");
-    assert_eq!(run(ALL).await, "1 10 | 2 20 | 3 30");
-    assert_eq!(times.load(Ordering::Relaxed), 12);
+    assert_eq!(run(ALL).await, "1 12 | 2 22 | 3 32");
     assert_eq!(place.names(), ["a.arrow", "in.csv"]);
+}
+
+#[tokio::test]
+async fn checkpoints_of_what_was_said_in_another_way_are_made_anew() {
+    let place = Place::new();
+    place.write("in.csv", "k,x,d\n1,4,2024-01-01\n2,0,2024-01-01\n3,-,2024-01-01\n");
+    place.write("right.csv", "k,y\n1,10\n4,40\n");
+    let session = small_session();
+    let read = |options: CsvOptions| {
+        let (session, input) = (session.clone(), place.path("in.csv"));
+        async move { session.read_csv(input, options).await.unwrap().drop("d").unwrap() }
+    };
+    let usual = || CsvOptions::new().null_words(["-"]);
+    let kept = |frame: DataFrame| {
+        let path = place.path("a.arrow");
+        async move { line(frame.checkpoint(path).await.unwrap().sort([up("k")]).unwrap()).await }
+    };
+    let frame = read(usual()).await;
+    for (alpha, expected) in [(1.0, "1 4.0 | 2 0.0 | 3 -"), (0.5, "1 4.0 | 2 2.0 | 3 -")] {
+        let ewm = Ewm::alpha(alpha).unwrap().adjust(false);
+        let mean = col("x").ewm_mean(ewm).ordered(&["k"]).alias("m");
+        assert_eq!(kept(frame.clone().select([col("k"), mean]).unwrap()).await, expected);
+    }
+    for days in [1, 2] {
+        let later = col("d").dt().add_business_days(days, Roll::Forward).alias("d");
+        let frame = session.read_csv(place.path("in.csv"), usual()).await.unwrap().limit(1);
+        let frame = frame.unwrap().select([col("k"), later]).unwrap();
+        assert_eq!(kept(frame).await, format!("1 2024-01-0{}", days + 1));
+    }
+    for (tolerance, expected) in [(9, "1 10 | 2 10 | 3 10"), (1, "1 10 | 2 10 | 3 -")] {
+        let right = session.read_csv(place.path("right.csv"), usual()).await.unwrap();
+        let options = AsofOptions::on("k").tolerance(tolerance);
+        let joined = frame.clone().join_asof(right, &options).unwrap();
+        assert_eq!(kept(joined.select([col("k"), col("y")]).unwrap()).await, expected);
+    }
+    // Files that are read in another way, which has the same columns.
+    assert_eq!(kept(frame).await, "1 4 | 2 0 | 3 -");
+    let other = read(usual().null_words(["-", "0"])).await;
+    assert_eq!(kept(other).await, "1 4 | 2 - | 3 -");
+    // Functions of the program, which are the same by name alone.
+    for (factor, expected) in [(2_i64, "2 8 | 4 0 | 6 -"), (3, "3 12 | 6 0 | 9 -")] {
+        let session = small_session();
+        session.register_scalar("times", move |x: i64| x * factor);
+        let frame = session.read_csv(place.path("in.csv"), usual()).await.unwrap();
+        session.register("t", frame).unwrap();
+        let sql = "SELECT times(k) AS k, times(x) AS x FROM t";
+        assert_eq!(kept(session.sql(sql).await.unwrap()).await, expected);
+    }
+    for factor in [2_i64, 3] {
+        let function = move |args: &[ColumnarValue]| match &args[0] {
+            ColumnarValue::Array(values) => {
+                let values = values.as_primitive::<Int64Type>();
+                Ok(ColumnarValue::Array(Arc::new(values.unary::<_, Int64Type>(|x| x * factor))))
+            }
+            scalar => Ok(scalar.clone()),
+        };
+        let int = DataType::Int64;
+        let function =
+            create_udf("times", vec![int.clone()], int, Volatility::Immutable, Arc::new(function));
+        let frame = read(usual()).await.select([function.call(vec![col("k")]).alias("k")]).unwrap();
+        let expected = format!("{factor} | {} | {}", 2 * factor, 3 * factor);
+        assert_eq!(kept(frame).await, expected);
+    }
+    for factor in [2_i64, 3] {
+        let applied = apply([col("k")], DataType::Int64, move |columns| {
+            let values = columns[0].as_primitive::<Int64Type>();
+            Ok(Arc::new(values.unary::<_, Int64Type>(|x| x * factor)) as ArrayRef)
+        });
+        let frame = read(usual()).await.select([applied.alias("k")]).unwrap();
+        let expected = format!("{factor} | {} | {}", 2 * factor, 3 * factor);
+        assert_eq!(kept(frame).await, expected);
+    }
 }
 
 #[tokio::test]

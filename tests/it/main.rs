@@ -30,6 +30,7 @@ mod frame_groups;
 mod frame_inspect;
 mod frame_joins;
 mod frame_missing;
+mod frame_order;
 mod frame_pivot;
 mod frame_resample;
 mod frame_rolling;

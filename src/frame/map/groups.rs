@@ -17,13 +17,13 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{
     Distribution, EquivalenceProperties, LexRequirement, OrderingRequirements, PhysicalExpr,
-    PhysicalSortRequirement,
+    PhysicalSortExpr, PhysicalSortRequirement,
 };
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, InputDistributionRequirements, Partitioning,
-    PlanProperties,
+    PlanProperties, apply_expression_roots,
 };
 use futures::{TryStreamExt, stream};
 
@@ -34,13 +34,15 @@ use crate::exchange::{compacted, logical_bytes};
 use crate::kernel::{counted, until_error};
 use crate::session::ByteSize;
 
-/// Gives the rows of each group to a function. The input is sorted by the keys.
+/// Gives the rows of each group to a function. The input is sorted by the keys, then by the order.
 pub(super) struct MapGroupsExec {
     input: Arc<dyn ExecutionPlan>,
     schema: SchemaRef,
     function: Function,
     /// The columns that a group has in common.
     keys: Vec<usize>,
+    /// The order of the rows of a group.
+    order: Vec<PhysicalSortExpr>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
 }
@@ -51,6 +53,7 @@ impl MapGroupsExec {
         schema: SchemaRef,
         function: Function,
         keys: Vec<usize>,
+        order: Vec<PhysicalSortExpr>,
     ) -> Self {
         let properties = Arc::new(PlanProperties::new(
             EquivalenceProperties::new(Arc::clone(&schema)),
@@ -59,7 +62,7 @@ impl MapGroupsExec {
             Boundedness::Bounded,
         ));
         let metrics = ExecutionPlanMetricsSet::new();
-        MapGroupsExec { input, schema, function, keys, properties, metrics }
+        MapGroupsExec { input, schema, function, keys, order, properties, metrics }
     }
 }
 
@@ -106,14 +109,15 @@ impl ExecutionPlan for MapGroupsExec {
             let column = Arc::new(Column::new(schema.field(*key).name(), *key));
             PhysicalSortRequirement::new(column, Some(SortOptions::new(false, false)))
         });
-        vec![LexRequirement::new(keys).map(OrderingRequirements::new)]
+        let order = self.order.iter().cloned().map(PhysicalSortRequirement::from);
+        vec![LexRequirement::new(keys.chain(order)).map(OrderingRequirements::new)]
     }
 
     fn apply_expressions(
         &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+        f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
     ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
+        apply_expression_roots(self.order.iter().map(|sort| &sort.expr), f)
     }
 
     fn with_new_children(
@@ -124,7 +128,8 @@ impl ExecutionPlan for MapGroupsExec {
             return internal_err!("a function over the groups of several plans");
         };
         let (schema, function) = (Arc::clone(&self.schema), Arc::clone(&self.function));
-        Ok(Arc::new(MapGroupsExec::new(input, schema, function, self.keys.clone())))
+        let (keys, order) = (self.keys.clone(), self.order.clone());
+        Ok(Arc::new(MapGroupsExec::new(input, schema, function, keys, order)))
     }
 
     fn execute(

@@ -22,6 +22,7 @@ use super::DataFrame;
 use super::names::exact_names;
 use crate::error::{Error, Result};
 use crate::table::check_names;
+use node::Grouping;
 pub(super) use node::MapNode;
 pub(crate) use node::Maps;
 
@@ -115,8 +116,8 @@ impl DataFrame {
 
     /// Gives the rows of each group of equal values of `keys`, all in one batch, to a function, whose
     /// results are the rows of the new frame; `schema` says what columns they have. The groups come
-    /// in the order of the keys. The rows are sorted on disk where memory is short; those of one
-    /// group must fit into memory.
+    /// in the order of the keys, and the rows of each in that of the frame, if it has one. The rows
+    /// are sorted on disk where memory is short; those of one group must fit into memory.
     ///
     /// # Errors
     /// As for [`DataFrame::map_batches`]; `Query` if there is no such column. The query fails with
@@ -143,20 +144,20 @@ impl DataFrame {
         keys: Option<Vec<String>>,
     ) -> Result<Self> {
         check_names(&schema)?;
+        let order = self.order().unwrap_or_default();
         let (state, input) = self.plan.into_parts();
         let schema = Arc::new(DFSchema::try_from(schema)?);
-        let keys = match keys {
+        let grouping = match keys {
             None => None,
-            Some(keys) => Some(
-                keys.iter()
-                    .map(|key| {
-                        super::names::find_column(input.schema(), key)?
-                            .ok_or_else(|| super::names::no_column(input.schema(), key))
-                    })
-                    .collect::<Result<Vec<_>>>()?,
-            ),
+            Some(keys) => {
+                let keys = keys.iter().map(|key| {
+                    super::names::find_column(input.schema(), key)?
+                        .ok_or_else(|| super::names::no_column(input.schema(), key))
+                });
+                Some(Grouping { keys: keys.collect::<Result<_>>()?, order })
+            }
         };
-        let plan = MapNode::plan(name, input, schema, function, keys);
+        let plan = MapNode::plan(name, input, schema, function, grouping);
         Ok(DataFrame::new(self.session, super::Plan::new(state, plan)))
     }
 }

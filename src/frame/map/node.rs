@@ -5,14 +5,16 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use arrow::compute::SortOptions;
 use async_trait::async_trait;
 use datafusion::catalog::Session;
 use datafusion::common::{Column, DFSchemaRef, internal_err};
 use datafusion::error::Result;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{
-    Expr, Extension, LogicalPlan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore,
+    Expr, Extension, LogicalPlan, SortExpr, UserDefinedLogicalNode, UserDefinedLogicalNodeCore,
 };
+use datafusion::physical_expr::PhysicalSortExpr;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 
@@ -27,8 +29,17 @@ pub(in crate::frame) struct MapNode {
     input: LogicalPlan,
     schema: DFSchemaRef,
     function: Function,
-    /// The columns that groups have in common; `None` for batches as they come.
-    keys: Option<Vec<Column>>,
+    /// `None` for batches as they come.
+    grouping: Option<Grouping>,
+}
+
+/// How rows are put into groups.
+#[derive(Debug, Clone, PartialEq, PartialOrd)]
+pub(super) struct Grouping {
+    /// The columns that a group has in common.
+    pub(super) keys: Vec<Column>,
+    /// The order of the rows of a group; empty for any.
+    pub(super) order: Vec<SortExpr>,
 }
 
 impl MapNode {
@@ -37,15 +48,15 @@ impl MapNode {
         input: LogicalPlan,
         schema: DFSchemaRef,
         function: Function,
-        keys: Option<Vec<Column>>,
+        grouping: Option<Grouping>,
     ) -> LogicalPlan {
-        let node = Arc::new(MapNode { name, input, schema, function, keys });
+        let node = Arc::new(MapNode { name, input, schema, function, grouping });
         LogicalPlan::Extension(Extension { node })
     }
 
     /// Functions are equal if they are the same one.
-    fn identity(&self) -> (usize, &Option<Vec<Column>>, &LogicalPlan) {
-        (Arc::as_ptr(&self.function).cast::<()>() as usize, &self.keys, &self.input)
+    fn identity(&self) -> (usize, &Option<Grouping>, &LogicalPlan) {
+        (Arc::as_ptr(&self.function).cast::<()>() as usize, &self.grouping, &self.input)
     }
 }
 
@@ -65,7 +76,8 @@ impl Eq for MapNode {}
 
 impl Hash for MapNode {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.identity().hash(state);
+        let (function, _, input) = self.identity();
+        (function, input).hash(state);
     }
 }
 
@@ -89,18 +101,21 @@ impl UserDefinedLogicalNodeCore for MapNode {
     }
 
     fn expressions(&self) -> Vec<Expr> {
-        self.keys.iter().flatten().cloned().map(Expr::Column).collect()
+        let Some(Grouping { keys, order }) = &self.grouping else { return Vec::new() };
+        let keys = keys.iter().cloned().map(Expr::Column);
+        keys.chain(order.iter().map(|sort| sort.expr.clone())).collect()
     }
 
     fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.name)?;
-        match &self.keys {
-            None => Ok(()),
-            Some(keys) => {
-                let names: Vec<String> = keys.iter().map(Column::flat_name).collect();
-                write!(f, ": keys=[{}]", names.join(", "))
-            }
+        let Some(Grouping { keys, order }) = &self.grouping else { return Ok(()) };
+        let names: Vec<String> = keys.iter().map(Column::flat_name).collect();
+        write!(f, ": keys=[{}]", names.join(", "))?;
+        if order.is_empty() {
+            return Ok(());
         }
+        let order: Vec<String> = order.iter().map(ToString::to_string).collect();
+        write!(f, ", order=[{}]", order.join(", "))
     }
 
     fn with_exprs_and_inputs(
@@ -111,15 +126,18 @@ impl UserDefinedLogicalNodeCore for MapNode {
         let (Some(input), true) = (inputs.pop(), inputs.is_empty()) else {
             return internal_err!("{} has one input", self.name);
         };
-        let mut keys = Vec::with_capacity(exprs.len());
-        for expr in exprs {
-            let Expr::Column(column) = expr else {
-                return internal_err!("the keys of {} are columns", self.name);
-            };
-            keys.push(column);
-        }
-        let keys = self.keys.is_some().then_some(keys);
-        Ok(MapNode { input, keys, ..self.clone() })
+        let Some(Grouping { keys, order }) = &self.grouping else {
+            return Ok(MapNode { input, ..self.clone() });
+        };
+        let mut exprs = exprs.into_iter();
+        let keys = exprs.by_ref().take(keys.len()).map(|expr| match expr {
+            Expr::Column(column) => Ok(column),
+            _ => internal_err!("the keys of {} are columns", self.name),
+        });
+        let keys = keys.collect::<Result<_>>()?;
+        let order = order.iter().zip(exprs);
+        let order = order.map(|(sort, expr)| SortExpr { expr, ..sort.clone() }).collect();
+        Ok(MapNode { input, grouping: Some(Grouping { keys, order }), ..self.clone() })
     }
 }
 
@@ -130,12 +148,12 @@ pub(crate) struct Maps;
 impl ExtensionPlanner for Maps {
     async fn plan_extension(
         &self,
-        _: &dyn PhysicalPlanner,
+        planner: &dyn PhysicalPlanner,
         node: &dyn UserDefinedLogicalNode,
         logical_inputs: &[&LogicalPlan],
         inputs: &[Arc<dyn ExecutionPlan>],
-        _: &dyn Session,
-        _: &PhysicalPlanningContext,
+        session: &dyn Session,
+        context: &PhysicalPlanningContext,
     ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
         let Some(node) = node.as_any().downcast_ref::<MapNode>() else { return Ok(None) };
         let ([logical], [input]) = (logical_inputs, inputs) else {
@@ -143,13 +161,17 @@ impl ExtensionPlanner for Maps {
         };
         let (input, function) = (Arc::clone(input), Arc::clone(&node.function));
         let schema = Arc::clone(node.schema.inner());
-        Ok(Some(match &node.keys {
-            None => Arc::new(MapExec::new(node.name, input, schema, function)),
-            Some(keys) => {
-                let indices = keys.iter().map(|key| logical.schema().index_of_column(key));
-                let indices = indices.collect::<Result<Vec<_>>>()?;
-                Arc::new(MapGroupsExec::new(input, schema, function, indices))
-            }
-        }))
+        let Some(Grouping { keys, order }) = &node.grouping else {
+            return Ok(Some(Arc::new(MapExec::new(node.name, input, schema, function))));
+        };
+        let keys = keys.iter().map(|key| logical.schema().index_of_column(key));
+        let keys = keys.collect::<Result<_>>()?;
+        let order = order.iter().map(|sort| {
+            let expr =
+                planner.create_physical_expr(&sort.expr, logical.schema(), session, context)?;
+            Ok(PhysicalSortExpr::new(expr, SortOptions::new(!sort.asc, sort.nulls_first)))
+        });
+        let order = order.collect::<Result<_>>()?;
+        Ok(Some(Arc::new(MapGroupsExec::new(input, schema, function, keys, order))))
     }
 }

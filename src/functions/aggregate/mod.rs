@@ -4,6 +4,7 @@
 //! - `ranked`: those that keep the first rows of a group in some order, by `best`
 //! - `counted`: those that need to know how often each value is there, by `counts` and `result`, or
 //!   `values` for one quantile of numbers, or `bins` for a histogram of bins
+//! - `sliding`: sums and the like over windows whose first rows leave again
 //! - `distinct`: DISTINCT for the first kind
 //! - `alone`: those that are another way to write what DataFusion has
 //! - `args`: types of arguments, and literals
@@ -24,6 +25,7 @@ mod numbers;
 mod planner;
 mod ranked;
 mod result;
+mod sliding;
 mod values;
 
 use std::sync::Arc;
@@ -33,6 +35,7 @@ use datafusion::logical_expr::AggregateUDF;
 pub(crate) use counted::{is_deviation, is_of_counts, over_counts, position};
 pub(crate) use planner::Overloads;
 pub(crate) use result::Fraction;
+pub(crate) use sliding::sliding;
 
 /// All of this folder.
 pub(super) fn functions() -> Vec<Arc<AggregateUDF>> {

@@ -172,6 +172,22 @@ impl Dialect {
             && self.formats == other.formats
     }
 
+    /// All that decides which rows the bytes of a file are, as a text.
+    pub(crate) fn form(&self) -> String {
+        let usual = Dialect::default();
+        let form = Dialect {
+            rejected_rows: usual.rejected_rows,
+            rejects: usual.rejects,
+            piece_bytes: usual.piece_bytes,
+            threads: usual.threads,
+            parallel: usual.parallel,
+            memory: usual.memory,
+            mean_record_bytes: usual.mean_record_bytes,
+            ..self.clone()
+        };
+        format!("{form:?}")
+    }
+
     /// The format of a file column's dates or timestamps; `None`: ISO 8601.
     pub(crate) fn format_of(&self, column: usize, data_type: &DataType) -> Option<&str> {
         let format = match (self.formats.get(column), data_type) {

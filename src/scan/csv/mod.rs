@@ -53,3 +53,4 @@ pub use options::CsvOptions;
 pub(crate) use options::{Rejects, Types};
 pub(crate) use rejects::{RejectedRecords, RejectsTable};
 pub(crate) use sniff::{Sniffed, column_place, sniff_files};
+pub(crate) use source::CsvSource;

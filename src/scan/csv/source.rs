@@ -64,6 +64,11 @@ impl CsvSource {
         }
     }
 
+    /// All that decides which rows the bytes of a file are.
+    pub(crate) fn form(&self) -> String {
+        self.dialect.form()
+    }
+
     /// Whether an expression can be evaluated on the columns of a file, once or twice a row.
     fn is_of_file(&self, expr: &Arc<dyn PhysicalExpr>) -> bool {
         let width = self.table_schema.file_schema().fields().len();
