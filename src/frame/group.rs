@@ -11,7 +11,7 @@ use datafusion::logical_expr::{
     WindowFunctionDefinition, cube, grouping_set, lit, rollup,
 };
 
-use super::names::{columns, columns_of, free_name};
+use super::names::{check_distinct, columns, columns_of, free_name, output_name};
 use super::order::row_numbers;
 use super::{DataFrame, col};
 use crate::aggregates::{self, count, len, max, median, min, sum};
@@ -64,7 +64,7 @@ impl DataFrame {
     /// most frequent first, and equally frequent ones in the order of their values.
     ///
     /// # Errors
-    /// As for [`DataFrame::select`].
+    /// As for [`DataFrame::select`], and `Query` if one of them is called `count`.
     pub fn value_counts(self, columns: &[&str]) -> Result<Self> {
         let keys = columns_of(self.plan.schema(), columns)?;
         let sizes = self.group_by(keys.clone()).agg([len().alias("count")])?;
@@ -140,7 +140,8 @@ fn has_order(data_type: &DataType) -> bool {
 
 impl GroupBy {
     /// Computes aggregates of each group; the result has the keys, then the aggregates. An aggregate
-    /// may be part of an expression: `sum(col("paid")) / sum(col("price"))`.
+    /// may be part of an expression: `sum(col("paid")) / sum(col("price"))`. One without an alias has
+    /// the name of its first column.
     ///
     /// # Errors
     /// As for [`DataFrame::select`], and `Query` for an expression without an aggregate, or with a
@@ -158,7 +159,7 @@ impl GroupBy {
             return Err(Error::query(what).with_hint("say which of the values: sum, first, list …"));
         }
         let parts = find_aggregate_exprs(&wanted);
-        let plan = LogicalPlanBuilder::from(frame.plan.logical_plan().clone());
+        let plan = LogicalPlanBuilder::from(frame.logical());
         let plan = plan.aggregate(keys.grouping(), parts.clone())?.build()?;
         let of_groups = columns(plan.schema());
         let (key_columns, part_columns) = of_groups.split_at(of_groups.len() - parts.len());
@@ -174,6 +175,8 @@ impl GroupBy {
         let frame = frame.planned(plan);
         let results = wanted.into_iter().map(|expr| of_known(&known, expr));
         let results = results.collect::<Result<Vec<_>>>()?;
+        let names: Vec<String> = key_columns.iter().chain(&results).map(output_name).collect();
+        check_distinct(&names)?;
         frame.project(key_columns.into_iter().chain(results))
     }
 
@@ -310,7 +313,7 @@ impl Keys {
 
 /// The expression in terms of the columns of the groups.
 fn of_known(known: &[(Expr, Expr)], expr: Expr) -> Result<Expr> {
-    let name = expr.schema_name().to_string();
+    let name = output_name(&expr);
     let rewritten = expr.transform_down(|expr| {
         let same = |key: &Expr| *key == expr || key.clone().unalias() == expr;
         if let Some((_, column)) = known.iter().find(|(key, _)| same(key)) {
@@ -327,7 +330,7 @@ fn of_known(known: &[(Expr, Expr)], expr: Expr) -> Result<Expr> {
         }
     })?;
     Ok(match rewritten.data {
-        column @ (Expr::Column(_) | Expr::Alias(_)) => column,
+        alias @ Expr::Alias(_) => alias,
         expr => expr.alias(name),
     })
 }
