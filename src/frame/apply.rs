@@ -12,10 +12,12 @@ use datafusion::logical_expr::{
     ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
+use super::map::guarded;
 use crate::error::Result;
 
 /// Calls a function of the program for the rows of each batch: it is given the values of `columns`,
-/// which are of equal length, and gives as many of the type `output`.
+/// which are of equal length, and gives as many of the type `output`. A panic of the function is an
+/// error of the query.
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -105,7 +107,8 @@ impl ScalarUDFImpl for Applied {
     fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> PlanResult<ColumnarValue> {
         let rows = arguments.number_rows;
         let columns = arguments.args.iter().map(|column| column.to_array(rows));
-        let values = (self.function)(&columns.collect::<PlanResult<Vec<_>>>()?)?;
+        let columns = columns.collect::<PlanResult<Vec<_>>>()?;
+        let values = guarded("apply", || (self.function)(&columns))?;
         if values.len() != rows {
             return exec_err!("a function gave {} values for {rows} rows", values.len());
         }

@@ -1,10 +1,10 @@
 //! Joins with the nearest row in an order.
 
-use datafusion::common::Column;
 use datafusion::logical_expr::Expr;
 
 use super::DataFrame;
-use super::names::{exact_names, names};
+use super::join::{LEFT, RIGHT, of, suffixed};
+use super::names::{check_distinct, exact_names, names};
 use crate::error::{Error, Result};
 use crate::relations::asof::{Asof, AsofKind, AsofStrategy, Tolerance};
 
@@ -50,20 +50,20 @@ impl AsofOptions {
 
     /// Only rows that are equal in these columns, which both sides have, match.
     #[must_use]
-    pub fn by<'a>(self, columns: impl IntoIterator<Item = &'a str>) -> Self {
-        let columns: Vec<&str> = columns.into_iter().collect();
-        self.left_right_by(columns.clone(), columns)
+    pub fn by(self, columns: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        let columns: Vec<String> = columns.into_iter().map(Into::into).collect();
+        AsofOptions { left_by: columns.clone(), right_by: columns, ..self }
     }
 
     /// Only rows that are equal in these columns of each side, in order, match.
     #[must_use]
-    pub fn left_right_by<'a>(
+    pub fn left_right_by(
         self,
-        left: impl IntoIterator<Item = &'a str>,
-        right: impl IntoIterator<Item = &'a str>,
+        left: impl IntoIterator<Item = impl Into<String>>,
+        right: impl IntoIterator<Item = impl Into<String>>,
     ) -> Self {
-        let left_by = left.into_iter().map(str::to_string).collect();
-        let right_by = right.into_iter().map(str::to_string).collect();
+        let left_by = left.into_iter().map(Into::into).collect();
+        let right_by = right.into_iter().map(Into::into).collect();
         AsofOptions { left_by, right_by, ..self }
     }
 
@@ -119,9 +119,8 @@ impl DataFrame {
         let right_on = exact(&right, &options.right_by, &options.right_on)?;
         let left_names = names(self.plan.schema());
         let right_names = names(right.plan.schema());
-        let of = |side: &str, name: &str| Expr::Column(Column::new(Some(side), name));
         let mut keys: Vec<(Expr, Expr)> =
-            left_on.iter().zip(&right_on).map(|(l, r)| (of("l", l), of("r", r))).collect();
+            left_on.iter().zip(&right_on).map(|(l, r)| (of(LEFT, l), of(RIGHT, r))).collect();
         let order = keys.pop().expect("the order was put in");
         let asof = Asof {
             keys,
@@ -131,8 +130,8 @@ impl DataFrame {
             exact: options.exact,
             tolerance: options.tolerance,
         };
-        let left = self.plan.clone().alias("l")?.into_unoptimized_plan();
-        let right = right.plan.alias("r")?.into_unoptimized_plan();
+        let left = self.plan.clone().alias(LEFT)?.into_unoptimized_plan();
+        let right = right.plan.alias(RIGHT)?.into_unoptimized_plan();
         let joined = asof.plan(left, right)?;
 
         let (left_order, right_order) = (left_on.last(), right_on.last());
@@ -141,14 +140,12 @@ impl DataFrame {
             let is_order = Some(*name) == right_order && left_order == right_order;
             !right_by.contains(name) && !is_order
         };
-        let mut columns: Vec<Expr> =
-            left_names.iter().map(|name| of("l", name).alias(name)).collect();
-        for name in right_names.iter().filter(is_kept) {
-            let taken = left_names.contains(name);
-            let alias = if taken { format!("{name}{}", options.suffix) } else { name.clone() };
-            columns.push(of("r", name).alias(alias));
-        }
-        let joined = self.with_logical(joined);
-        Ok(joined.with(joined.plan.clone().select(columns)?))
+        let kept: Vec<&String> = right_names.iter().filter(is_kept).collect();
+        let renamed = kept.iter().map(|name| suffixed(name, &left_names, &options.suffix));
+        let renamed: Vec<String> = renamed.collect();
+        check_distinct(left_names.iter().chain(&renamed))?;
+        let left = left_names.iter().map(|name| of(LEFT, name).alias(name));
+        let right = kept.iter().zip(&renamed).map(|(name, new)| of(RIGHT, name).alias(new));
+        self.planned(joined).project(left.chain(right))
     }
 }

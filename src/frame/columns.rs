@@ -5,19 +5,21 @@ use datafusion::logical_expr::{Expr, lit};
 use datafusion::prelude::{cast, try_cast};
 
 use super::names::{
-    check_distinct, columns, exact_names, find_column, find_column_named, names, no_column,
+    check_distinct, columns, exact_column, exact_names, find_column, find_column_named,
+    in_place_of, named_as_written, names, place_of,
 };
 use super::order::row_numbers;
 use super::{DataFrame, Selector};
 use crate::error::Result;
 
 impl DataFrame {
-    /// Keeps these expressions as the columns.
+    /// Keeps these expressions as the columns. One without an alias has the name of its text.
     ///
     /// # Errors
     /// `Query` if an expression names a column that is not there.
     pub fn select(self, exprs: impl IntoIterator<Item = Expr>) -> Result<Self> {
-        self.project(self.exact_all(exprs)?)
+        let exprs = self.exact_all(exprs.into_iter().map(named_as_written))?;
+        self.project(exprs)
     }
 
     /// Keeps the columns that are named or [selected](super::selectors): named ones in the order of
@@ -96,12 +98,11 @@ impl DataFrame {
     /// # Errors
     /// As for [`DataFrame::select`], and `Query` if two columns would have the same name.
     pub fn rename<'a>(self, pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self> {
-        let (old, new): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
-        let old = exact_names(self.plan.schema(), &old)?;
-        self.rename_with(|name| match old.iter().position(|old| old == name) {
-            Some(place) => new[place].to_string(),
-            None => name.to_string(),
-        })
+        let mut names = self.names();
+        for (old, new) in pairs {
+            names[place_of(self.plan.schema(), old)?] = new.to_string();
+        }
+        self.renamed(names)
     }
 
     /// Gives every column the name that the function makes of its name.
@@ -109,10 +110,14 @@ impl DataFrame {
     /// # Errors
     /// `Query` if two columns would have the same name.
     pub fn rename_with(self, new_name: impl Fn(&str) -> String) -> Result<Self> {
-        let all = columns(self.plan.schema()).into_iter();
-        let renamed: Vec<_> = all.map(|(name, column)| (new_name(&name), column)).collect();
-        check_distinct(renamed.iter().map(|(name, _)| name))?;
-        self.project(renamed.into_iter().map(|(name, column)| column.alias(name)))
+        let names = self.names().iter().map(|name| new_name(name)).collect();
+        self.renamed(names)
+    }
+
+    fn renamed(self, names: Vec<String>) -> Result<Self> {
+        check_distinct(&names)?;
+        let all = columns(self.plan.schema()).into_iter().zip(names);
+        self.project(all.map(|((_, column), name)| column.alias(name)))
     }
 
     /// Changes the type of columns; a value that has none in the new type is an error when the query
@@ -179,17 +184,15 @@ impl DataFrame {
         let mut all = columns(self.plan.schema());
         for place in places {
             let data_type = self.plan.schema().field(place).data_type();
-            let (name, column) = &mut all[place];
-            *column = change(column.clone(), data_type).alias(name.as_str());
+            let (_, column) = &mut all[place];
+            *column = in_place_of(column, change(column.clone(), data_type));
         }
         self.project(all.into_iter().map(|(_, column)| column))
     }
 
     /// The exact name of a column.
     pub(super) fn exact_name(&self, name: &str) -> Result<String> {
-        let schema = self.plan.schema();
-        let found = find_column(schema, name)?;
-        found.map(|column| column.name).ok_or_else(|| no_column(schema, name))
+        Ok(exact_column(self.plan.schema(), name)?.name)
     }
 
     pub(super) fn names(&self) -> Vec<String> {

@@ -3,6 +3,7 @@
 use datafusion::logical_expr::Expr;
 use datafusion::prelude::coalesce;
 
+use super::canonical::canonical_type;
 use super::names::{check_distinct, columns, columns_of, exact_names, free_name};
 use super::order::row_numbers;
 use super::{DataFrame, Join, JoinOptions, col};
@@ -12,7 +13,7 @@ use crate::error::{Error, Result};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Concat {
     /// Rows below each other; all frames have the same names and types of columns, in any order of
-    /// the columns.
+    /// the columns. All types of texts are the same here.
     Vertical,
     /// As `Vertical`, but types may differ where they have a common one.
     VerticalRelaxed,
@@ -49,7 +50,7 @@ fn check_same_types(one: &DataFrame, other: &DataFrame) -> Result<()> {
     let (one, other) = (one.schema(), other.schema());
     for field in one.fields() {
         let Some((_, second)) = other.fields().find(field.name()) else { continue };
-        if field.data_type() != second.data_type() {
+        if canonical_type(field.data_type()) != canonical_type(second.data_type()) {
             let what = format!(
                 "the column \"{}\" is {} in one frame and {} in another",
                 field.name(),

@@ -1,24 +1,27 @@
 //! Frames of values, batches and ranges, and of files with options.
 
+use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanArray, Date32Array, PrimitiveArray, RecordBatch, RecordBatchOptions,
+    ArrayRef, AsArray, BooleanArray, Date32Array, PrimitiveArray, RecordBatch, RecordBatchOptions,
     StringViewArray, TimestampMicrosecondArray,
 };
-use arrow::compute::kernels::cast_utils::parse_interval_month_day_nano;
 use arrow::datatypes::{
     DataType, Date32Type, Field, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
-    Int64Type, Schema, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+    Int64Type, Schema, TimeUnit, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use chrono::{NaiveDate, NaiveDateTime};
 use datafusion::catalog::TableFunctionArgs;
-use datafusion::common::ScalarValue;
+use datafusion::common::{ScalarValue, exec_datafusion_err};
 use datafusion::datasource::MemTable;
 use datafusion::logical_expr::Expr;
 use datafusion::prelude::cast;
 
+use super::function::{Operation, call};
 use super::names::check_distinct;
+use super::period::Period;
+use super::upsample::Steps;
 use super::{DataFrame, col};
 use crate::error::{Error, Result};
 use crate::scan::files::{FileKind, FileTable};
@@ -100,15 +103,70 @@ impl From<NaiveDateTime> for Moment {
 }
 
 impl Moment {
-    fn value(self) -> Result<ScalarValue> {
+    /// In microseconds since 1970.
+    fn microseconds(self) -> i64 {
         let time = match self {
             Moment::Day(day) => day.and_time(chrono::NaiveTime::MIN),
             Moment::Time(time) => time,
         };
-        match time.and_utc().timestamp_nanos_opt() {
-            Some(nanoseconds) => Ok(ScalarValue::TimestampNanosecond(Some(nanoseconds), None)),
-            None => Err(Error::query(format!("{time} is not between the years 1678 and 2262"))),
+        time.and_utc().timestamp_micros()
+    }
+}
+
+/// The moment of each number, from 0, of a regular series.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Series {
+    start: i64,
+    steps: Steps,
+}
+
+impl Series {
+    /// How many moments there are up to the end.
+    fn count(&self, end: i64) -> i64 {
+        let is_falling = self.steps.moment(self.start, 1).is_some_and(|next| next < self.start);
+        let is_within = |number: i64| {
+            let moment = self.steps.moment(self.start, number);
+            moment.is_some_and(|moment| if is_falling { moment >= end } else { moment <= end })
+        };
+        if !is_within(0) {
+            return 0;
         }
+        let mut beyond = 1;
+        while is_within(beyond) {
+            beyond *= 2;
+        }
+        let mut within = beyond / 2;
+        while beyond - within > 1 {
+            let middle = within.midpoint(beyond);
+            if is_within(middle) {
+                within = middle;
+            } else {
+                beyond = middle;
+            }
+        }
+        beyond
+    }
+}
+
+impl fmt::Display for Series {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "date_range({}, {:?})", self.start, self.steps)
+    }
+}
+
+impl Operation for Series {
+    fn gives(&self, _: &[DataType]) -> datafusion::error::Result<DataType> {
+        Ok(DataType::Timestamp(TimeUnit::Microsecond, None))
+    }
+
+    fn compute(&self, columns: &[ArrayRef], _: &DataType) -> datafusion::error::Result<ArrayRef> {
+        let numbers = columns[0].as_primitive::<Int64Type>();
+        let moments = numbers.try_unary(|number| {
+            let moment = self.steps.moment(self.start, number);
+            moment.ok_or_else(|| exec_datafusion_err!("{number} steps lead beyond all dates"))
+        });
+        let moments: TimestampMicrosecondArray = moments?;
+        Ok(Arc::new(moments))
     }
 }
 
@@ -235,11 +293,12 @@ impl Session {
     }
 
     /// The moments from `start` to `end`, both included, as the column `value`: days if both are days
-    /// and the interval is of days, weeks, months or years, else times. The interval is as in SQL,
-    /// such as `1 day`, `15 minutes` or `1mo`.
+    /// and the interval is of days, weeks, months or years, else times. The interval is a [`Period`],
+    /// such as `1d`, `15m` or `1mo`, or as in SQL, such as `15 minutes`; moments fall with a negative
+    /// one. Months are counted from the start: from January 31 on, `1mo` gives the last days.
     ///
     /// # Errors
-    /// `Query` if the interval cannot be read or is 0.
+    /// `Query` if the interval cannot be read, is 0, or of parts of microseconds.
     pub fn date_range(
         &self,
         start: impl Into<Moment>,
@@ -247,24 +306,16 @@ impl Session {
         interval: &str,
     ) -> Result<DataFrame> {
         let (start, end) = (start.into(), end.into());
-        let short_month = interval.trim_end().strip_suffix("mo");
-        let spelled = short_month.map_or_else(|| interval.to_string(), |n| format!("{n}mon"));
-        let step = parse_interval_month_day_nano(&spelled).map_err(|err| {
-            Error::query(format!("\"{interval}\" is no interval"))
-                .with_hint("write it as 1 day, 15 minutes or 3 months")
-                .with_source(err)
-        })?;
-        if (step.months, step.days, step.nanoseconds) == (0, 0, 0) {
-            return Err(Error::query("the interval of a range must not be 0"));
-        }
+        let every = Period::of_interval(interval)?;
+        let steps = Steps::new(every, TimeUnit::Microsecond)?;
+        let series = Series { start: start.microseconds(), steps };
+        let bounds = [0, series.count(end.microseconds()), 1];
+        let numbers = self.series("range", bounds.map(|bound| ScalarValue::Int64(Some(bound))))?;
+        let moment = call(series, vec![col("value")]);
         let is_of_days =
-            step.nanoseconds == 0 && matches!((start, end), (Moment::Day(_), Moment::Day(_)));
-        let step = ScalarValue::IntervalMonthDayNano(Some(step));
-        let times = self.series("generate_series", [start.value()?, end.value()?, step])?;
-        match is_of_days {
-            true => times.with_column("value", cast(col("value"), DataType::Date32)),
-            false => Ok(times),
-        }
+            every.is_of_whole_days() && matches!((start, end), (Moment::Day(_), Moment::Day(_)));
+        let moment = if is_of_days { cast(moment, DataType::Date32) } else { moment };
+        numbers.select([moment.alias("value")])
     }
 
     /// What a table function gives.

@@ -1,5 +1,6 @@
 //! Numbers in intervals: by given breaks, by quantiles, and how many there are in each.
 
+use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray};
@@ -7,9 +8,10 @@ use arrow::compute::cast as cast_array;
 use arrow::datatypes::{DataType, Float64Type, Int64Type};
 use datafusion::functions_aggregate::expr_fn::{count, max, min};
 use datafusion::functions_aggregate::percentile_cont::percentile_cont;
-use datafusion::logical_expr::{Expr, cast, lit, when};
+use datafusion::functions_nested::expr_fn::{array_element, make_array};
+use datafusion::logical_expr::{Expr, cast, lit};
 
-use super::names::exact_names;
+use super::function::{Operation, call};
 use super::{DataFrame, col};
 use crate::error::{Error, Result};
 
@@ -18,7 +20,7 @@ const MOST_BINS: usize = 1_000;
 
 /// The interval that a number is in, of those between `breaks`, as text such as `(2, 5]`, or of
 /// `labels`, one more than breaks. The upper end belongs to an interval, or with `left_closed` the
-/// lower one. NULL for NULL.
+/// lower one. NULL for NULL and NaN.
 pub(super) fn cut(
     value: &Expr,
     breaks: &[f64],
@@ -33,7 +35,7 @@ pub(super) fn cut(
     }
     let labels = match labels {
         Some(labels) if labels.len() == breaks.len() + 1 => {
-            labels.iter().map(ToString::to_string).collect()
+            labels.iter().map(ToString::to_string).collect::<Vec<_>>()
         }
         Some(labels) => {
             return Err(Error::query(format!(
@@ -45,15 +47,53 @@ pub(super) fn cut(
         }
         None => intervals(breaks, left_closed),
     };
-    let value = cast(value.clone(), DataType::Float64);
-    let mut case = when(value.clone().is_null(), lit(datafusion::common::ScalarValue::Utf8(None)));
-    for (end, label) in breaks.iter().zip(&labels) {
-        let end = lit(*end);
-        let is_below = if left_closed { value.clone().lt(end) } else { value.clone().lt_eq(end) };
-        case = case.when(is_below, lit(label.clone()));
+    let interval = Interval::of(breaks, left_closed);
+    let labels = make_array(labels.into_iter().map(lit).collect());
+    Ok(array_element(labels, call(interval, vec![value.clone()]) + lit(1_i64)))
+}
+
+/// The number of the interval between breaks that a number is in; NULL for NaN.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Interval {
+    /// The bits of the numbers, which unlike these are equal or not.
+    breaks: Vec<u64>,
+    left_closed: bool,
+}
+
+impl Interval {
+    fn of(breaks: &[f64], left_closed: bool) -> Self {
+        Interval { breaks: breaks.iter().map(|end| end.to_bits()).collect(), left_closed }
     }
-    let last = labels.last().cloned().unwrap_or_default();
-    Ok(case.otherwise(lit(last))?)
+
+    fn ends(&self) -> Vec<f64> {
+        self.breaks.iter().copied().map(f64::from_bits).collect()
+    }
+}
+
+impl fmt::Display for Interval {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "interval({}; {:?})", intervals(&[], self.left_closed)[0], self.ends())
+    }
+}
+
+impl Operation for Interval {
+    fn takes(&self, _: &[DataType]) -> Vec<DataType> {
+        vec![DataType::Float64]
+    }
+
+    fn gives(&self, _: &[DataType]) -> datafusion::error::Result<DataType> {
+        Ok(DataType::Int64)
+    }
+
+    fn compute(&self, columns: &[ArrayRef], _: &DataType) -> datafusion::error::Result<ArrayRef> {
+        let ends = self.ends();
+        let number = |x: f64| {
+            let is_before = |end: &f64| if self.left_closed { *end <= x } else { *end < x };
+            (!x.is_nan()).then(|| ends.partition_point(is_before) as i64)
+        };
+        let numbers = columns[0].as_primitive::<Float64Type>().iter();
+        Ok(Arc::new(numbers.map(|x| number(x?)).collect::<Int64Array>()))
+    }
 }
 
 /// The intervals between breaks as text.
@@ -85,7 +125,7 @@ impl DataFrame {
         labels: Option<&[&str]>,
         name: &str,
     ) -> Result<Self> {
-        let column = exact_names(self.plan.schema(), &[column])?.remove(0);
+        let column = self.exact_name(column)?;
         let value = || cast(col(&column), DataType::Float64);
         let aggregates = quantiles.iter().enumerate().map(|(number, quantile)| {
             let quantile = super::rolling::quantile(*quantile)?;
@@ -112,7 +152,7 @@ impl DataFrame {
         if bins == 0 || bins > MOST_BINS {
             return Err(Error::query(format!("a histogram has from 1 to {MOST_BINS} bins")));
         }
-        let column = exact_names(self.plan.schema(), &[column])?.remove(0);
+        let column = self.exact_name(column)?;
         let value = cast(col(&column), DataType::Float64);
         let bounds = [min(value.clone()).alias("least"), max(value.clone()).alias("most")];
         let found = self.clone().group_by([]).agg(bounds)?.collect().await?;
@@ -144,13 +184,8 @@ impl DataFrame {
 
     /// How many numbers there are up to each of these ends, and after the one before.
     async fn counts(&self, value: Expr, ends: &[f64]) -> Result<Vec<i64>> {
-        const BIN: &str = "__bin";
-        let mut case =
-            when(value.clone().is_null(), lit(datafusion::common::ScalarValue::Int64(None)));
-        for (bin, end) in ends.iter().enumerate() {
-            case = case.when(value.clone().lt_eq(lit(*end)), lit(bin as i64));
-        }
-        let bin = case.end()?.alias(BIN);
+        const BIN: &str = "bin";
+        let bin = call(Interval::of(ends, false), vec![value]).alias(BIN);
         let grouped = self.clone().select([bin])?.filter(col(BIN).is_not_null())?;
         let grouped = grouped.group_by([col(BIN)]).agg([count(lit(1_i64)).alias("count")])?;
         let mut counts = vec![0; ends.len()];

@@ -4,7 +4,8 @@ use datafusion::logical_expr::expr::Case;
 use datafusion::logical_expr::{Expr, Literal, Operator, binary_expr, lit};
 use datafusion::prelude::coalesce;
 
-use crate::functions::isnan;
+use super::replace::replaced;
+use crate::functions::{isnan, nanvl};
 
 /// Begins a choice: `when(a).then(x).when(b).then(y).otherwise(z)`. The first condition that is true
 /// decides.
@@ -83,8 +84,8 @@ pub trait ValueExpr: Sized {
     /// Whether the value is a number other than NaN.
     fn is_not_nan(self) -> Expr;
 
-    /// Other values for these, pairs of the old and the new one; an old one may be NULL. Other values
-    /// stay.
+    /// Other values for these, pairs of the old and the new one; an old one may be NULL or NaN. Of
+    /// several pairs with the same old value the first counts; other values stay.
     fn replace(self, pairs: impl IntoIterator<Item = (Expr, Expr)>) -> Expr;
 
     /// The value where the condition is true, else NULL.
@@ -116,7 +117,7 @@ impl ValueExpr for Expr {
     }
 
     fn fill_nan(self, value: Expr) -> Expr {
-        when(self.clone().is_nan()).then(value).otherwise(self)
+        nanvl(self, value)
     }
 
     fn is_nan(self) -> Expr {
@@ -128,9 +129,7 @@ impl ValueExpr for Expr {
     }
 
     fn replace(self, pairs: impl IntoIterator<Item = (Expr, Expr)>) -> Expr {
-        let case = |(old, new)| (Box::new(self.clone().eq_missing(old)), Box::new(new));
-        let cases: Vec<_> = pairs.into_iter().map(case).collect();
-        if cases.is_empty() { self } else { Then { cases }.otherwise(self) }
+        replaced(self, pairs)
     }
 
     fn keep_where(self, condition: Expr) -> Expr {

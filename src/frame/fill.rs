@@ -70,7 +70,7 @@ impl DataFrame {
     /// # Errors
     /// `Query` if there is no such column, or one is not a number.
     pub fn interpolate_by(self, names: &[&str], along: &str, by: &[&str]) -> Result<Self> {
-        let along = exact_names(self.plan.schema(), &[along])?.remove(0);
+        let along = self.exact_name(along)?;
         let data_type = self.schema().field_with_name(&along)?.data_type().clone();
         let place = match &data_type {
             DataType::Timestamp(..) => cast(col(&along), DataType::Int64),

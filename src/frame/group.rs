@@ -8,7 +8,9 @@ use datafusion::logical_expr::{
     Expr, LogicalPlanBuilder, SortExpr, cube, grouping_set, lit, rollup,
 };
 
-use super::names::{columns, columns_of, distinctly_named, free_name};
+use super::names::{
+    check_distinct, columns, columns_of, distinctly_named, free_name, output_name,
+};
 use super::order::{aggregated_in_order, row_numbers};
 use super::window::window_of;
 use super::{DataFrame, col};
@@ -62,7 +64,7 @@ impl DataFrame {
     /// most frequent first, and equally frequent ones in the order of their values.
     ///
     /// # Errors
-    /// As for [`DataFrame::select`].
+    /// As for [`DataFrame::select`], and `Query` if one of them is called `count`.
     pub fn value_counts(self, columns: &[&str]) -> Result<Self> {
         let keys = columns_of(self.plan.schema(), columns)?;
         let sizes = self.group_by(keys.clone()).agg([len().alias("count")])?;
@@ -138,8 +140,9 @@ fn has_order(data_type: &DataType) -> bool {
 
 impl GroupBy {
     /// Computes aggregates of each group; the result has the keys, then the aggregates. An aggregate
-    /// may be part of an expression: `sum(col("paid")) / sum(col("price"))`. First and last values,
-    /// lists and joined texts follow the order of the rows, if they have one.
+    /// may be part of an expression: `sum(col("paid")) / sum(col("price"))`. One without an alias has
+    /// the name of its first column. First and last values, lists and joined texts follow the order of
+    /// the rows, if they have one.
     ///
     /// # Errors
     /// As for [`DataFrame::select`], and `Query` for an expression without an aggregate, or with a
@@ -170,7 +173,7 @@ impl GroupBy {
         let wanted = wanted.collect::<Result<Vec<_>>>()?;
         let parts = find_aggregate_exprs(&wanted);
         let names = keys.distinct().iter().map(|key| key.schema_name().to_string()).collect();
-        let plan = LogicalPlanBuilder::from(frame.plan.logical_plan().clone());
+        let plan = LogicalPlanBuilder::from(frame.logical());
         let named = distinctly_named(names, parts.clone());
         let plan = plan.aggregate(keys.grouping(), named)?.build()?;
         let of_groups = columns(plan.schema());
@@ -187,6 +190,8 @@ impl GroupBy {
         let frame = frame.planned(plan);
         let results = wanted.into_iter().map(|expr| of_known(&known, expr));
         let results = results.collect::<Result<Vec<_>>>()?;
+        let names: Vec<String> = key_columns.iter().chain(&results).map(output_name).collect();
+        check_distinct(&names)?;
         frame.project(key_columns.into_iter().chain(results))
     }
 
@@ -323,7 +328,7 @@ impl Keys {
 
 /// The expression in terms of the columns of the groups.
 fn of_known(known: &[(Expr, Expr)], expr: Expr) -> Result<Expr> {
-    let name = expr.schema_name().to_string();
+    let name = output_name(&expr);
     let rewritten = expr.transform_down(|expr| {
         let same = |key: &Expr| *key == expr || key.clone().unalias() == expr;
         if let Some((_, column)) = known.iter().find(|(key, _)| same(key)) {
@@ -340,7 +345,7 @@ fn of_known(known: &[(Expr, Expr)], expr: Expr) -> Result<Expr> {
         }
     })?;
     Ok(match rewritten.data {
-        column @ (Expr::Column(_) | Expr::Alias(_)) => column,
+        alias @ Expr::Alias(_) => alias,
         expr => expr.alias(name),
     })
 }

@@ -129,18 +129,13 @@ impl DataFrame {
     }
 
     /// Runs both queries and says whether they have the same columns and the same rows in the same
-    /// order. NULLs are equal, and so are NaNs.
+    /// order. NULLs are equal, and so are all NaNs and both zeros; all types of texts are the same.
     ///
     /// # Errors
     /// Those of planning and running.
     pub async fn equals(self, other: DataFrame) -> Result<bool> {
-        let same = |one: &DataFrame, other: &DataFrame| {
-            one.names() == other.names() && one.dtypes() == other.dtypes()
-        };
-        if !same(&self, &other) {
-            return Ok(false);
-        }
-        let (mut left, mut right) = (Rows::of(self).await?, Rows::of(other).await?);
+        let Some((one, other)) = self.comparable(&other)? else { return Ok(false) };
+        let (mut left, mut right) = (Rows::of(one).await?, Rows::of(other).await?);
         loop {
             let rows = match (left.waiting().await?, right.waiting().await?) {
                 (0, 0) => return Ok(true),
@@ -153,16 +148,22 @@ impl DataFrame {
     }
 
     /// Runs both queries and says whether they have the same columns and the same rows, in any order.
+    /// Values are equal as for [`DataFrame::equals`].
     ///
     /// # Errors
     /// Those of planning and running.
     pub async fn equals_unordered(self, other: DataFrame) -> Result<bool> {
-        if self.names() != other.names() || self.dtypes() != other.dtypes() {
-            return Ok(false);
-        }
-        let more = self.clone().except_all(other.clone())?.limit(1)?.count().await?;
-        let less = other.except_all(self)?.limit(1)?.count().await?;
+        let Some((one, other)) = self.comparable(&other)? else { return Ok(false) };
+        let more = one.clone().except_all(other.clone())?.limit(1)?.count().await?;
+        let less = other.except_all(one)?.limit(1)?.count().await?;
         Ok(more == 0 && less == 0)
+    }
+
+    /// Both with equal values in the same bytes, if they have the same columns.
+    fn comparable(&self, other: &DataFrame) -> Result<Option<(Self, Self)>> {
+        let (one, other) = (self.canonical()?, other.canonical()?);
+        let is_same = one.names() == other.names() && one.dtypes() == other.dtypes();
+        Ok(is_same.then_some((one, other)))
     }
 
     /// The plan of the query, for a program, a browser or a drawing tool. It is planned, and not run.

@@ -117,11 +117,26 @@ impl JoinOptions {
 }
 
 /// Names of the sides in the plan of a join.
-const LEFT: &str = "l";
-const RIGHT: &str = "r";
+pub(super) const LEFT: &str = "l";
+pub(super) const RIGHT: &str = "r";
 
-fn of(side: &str, name: &str) -> Expr {
+/// A column of a side.
+pub(super) fn of(side: &str, name: &str) -> Expr {
     Expr::Column(Column::new(Some(side), name))
+}
+
+/// Columns of a side.
+pub(super) fn keys_of(side: &str, names: &[impl AsRef<str>]) -> Vec<Column> {
+    names.iter().map(|name| Column::new(Some(side), name.as_ref())).collect()
+}
+
+/// What a right column is called, if these names are taken.
+pub(super) fn suffixed(name: &str, taken: &[String], suffix: &str) -> String {
+    if taken.iter().any(|taken| taken == name) {
+        format!("{name}{suffix}")
+    } else {
+        name.to_string()
+    }
 }
 
 impl DataFrame {
@@ -200,14 +215,11 @@ impl DataFrame {
                 Some((name, marks))
             }
         };
-        let keys = |side: &str, names: &[String]| -> Vec<Column> {
-            names.iter().map(|name| Column::new(Some(side), name)).collect()
-        };
         let joined = LogicalPlanBuilder::from(left.plan.clone().alias(LEFT)?.into_parts().1);
         let joined = joined.join_detailed(
             right.plan.alias(RIGHT)?.into_parts().1,
             join_type(options.how),
-            (keys(LEFT, &left_keys), keys(RIGHT, &right_keys)),
+            (keys_of(LEFT, &left_keys), keys_of(RIGHT, &right_keys)),
             None,
             if options.nulls_equal {
                 NullEquality::NullEqualsNull
@@ -288,14 +300,6 @@ fn output(
         }
     }
     columns
-}
-
-fn suffixed(name: &str, taken: &[String], suffix: &str) -> String {
-    if taken.iter().any(|taken| taken == name) {
-        format!("{name}{suffix}")
-    } else {
-        name.to_string()
-    }
 }
 
 fn join_type(how: Join) -> JoinType {

@@ -11,7 +11,7 @@ use datafusion::catalog::Session as Planning;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DFSchema, DFSchemaRef, internal_err};
 use datafusion::error::Result as DataFusionResult;
-use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool};
+use datafusion::execution::memory_pool::MemoryPool;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{
@@ -23,16 +23,14 @@ use datafusion::physical_expr::{
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties,
-    InputDistributionRequirements, Partitioning, PlanProperties,
+    InputDistributionRequirements, Partitioning, PlanProperties, execute_stream,
 };
 use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
-use futures::TryStreamExt;
 
+use super::output::collected;
 use super::{DataFrame, Plan};
-use crate::error::{Error, ErrorKind, Result};
-use crate::exchange::{compacted, logical_bytes};
+use crate::error::{Error, Result};
 use crate::kernel::in_tasks;
-use crate::session::ByteSize;
 
 /// Runs several queries of one session at the same time and gives the rows of each, which must fit
 /// in memory together. What they have in common, aggregates, joins, windows and what is below them,
@@ -87,24 +85,7 @@ async fn rows(
     context: Arc<TaskContext>,
     pool: Arc<dyn MemoryPool>,
 ) -> Result<Vec<RecordBatch>> {
-    let memory = MemoryConsumer::new("collected rows").register(&pool);
-    let mut stream = datafusion::physical_plan::execute_stream(plan, context)?;
-    let mut batches = Vec::new();
-    while let Some(batch) = stream.try_next().await? {
-        let batch = compacted(batch);
-        let grown = memory.try_grow(logical_bytes(&batch));
-        grown.map_err(|err| {
-            let bytes = ByteSize(memory.size() as u64);
-            Error::new(
-                ErrorKind::Resources,
-                format!("the results need more memory than they may use: {bytes} were collected"),
-            )
-            .with_hint("stream them one by one, write them to files or persist them")
-            .with_source(err)
-        })?;
-        batches.push(batch);
-    }
-    Ok(batches)
+    collected(execute_stream(plan, context)?, &pool).await
 }
 
 /// Several plans; its own rows are none.

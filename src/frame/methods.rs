@@ -15,6 +15,7 @@ use datafusion::logical_expr::{Expr, SortExpr, cast};
 use super::accessors::{DateTime, Json, List, Text};
 use super::ewm::{self, Ewm, Moment};
 use super::rolling::{self, Rolling, RollingBy};
+use super::signed::signed;
 use super::window::{self, Ties};
 use super::{cut, fill};
 use crate::error::Result;
@@ -93,9 +94,9 @@ pub trait ExprMethods: Sized {
         window::shift(self.into_expr(), -i64::from(rows), None)
     }
 
-    /// The value less that so many rows before.
+    /// The value less that so many rows before. Differences of unsigned numbers are signed.
     fn diff(self, rows: i64) -> Expr {
-        let expr = self.into_expr();
+        let expr = signed(self.into_expr());
         expr.clone() - window::shift(expr, rows, None)
     }
 
@@ -320,7 +321,7 @@ pub trait ExprMethods: Sized {
 
     /// The interval that a number is in, of those between `breaks`, as text such as `(2, 5]`, or
     /// one of `labels`, of which there is one more than breaks. The upper end belongs to an
-    /// interval, or with `left_closed` the lower one. NULL for NULL.
+    /// interval, or with `left_closed` the lower one. NULL for NULL and NaN.
     ///
     /// # Errors
     /// `Query` if the breaks do not ascend, or the labels are not as many as the intervals.

@@ -1,15 +1,17 @@
 //! NULLs and NaNs.
 
+use std::fmt;
+
 use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{Expr, lit};
 use datafusion::prelude::{cast, coalesce};
 
-use super::names::columns;
+use super::names::{columns, in_place_of};
 use super::selectors::{Selector, all, float, is_text};
 use super::{DataFrame, ValueExpr, group};
 use crate::aggregates::{max, mean, min, sum};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// What takes the place of a NULL.
 #[derive(Debug, Clone)]
@@ -52,8 +54,8 @@ impl DataFrame {
     ///
     /// # Errors
     /// As for [`DataFrame::select`].
-    pub fn drop_nulls(self, subset: &[&str]) -> Result<Self> {
-        let which = if subset.is_empty() { all() } else { subset.into() };
+    pub fn drop_nulls(self, subset: impl Into<Selector>) -> Result<Self> {
+        let which = subset.into().or_if_empty(all());
         self.filter_all(which, Expr::is_not_null)
     }
 
@@ -62,8 +64,8 @@ impl DataFrame {
     ///
     /// # Errors
     /// As for [`DataFrame::select`].
-    pub fn drop_nans(self, subset: &[&str]) -> Result<Self> {
-        let which = if subset.is_empty() { float() } else { subset.into() };
+    pub fn drop_nans(self, subset: impl Into<Selector>) -> Result<Self> {
+        let which = subset.into().or_if_empty(float());
         self.filter_all(which, |column| column.is_nan().is_not_true())
     }
 
@@ -90,30 +92,48 @@ impl DataFrame {
     /// As [`DataFrame::fill_null`], in columns that are named or [selected](super::selectors).
     ///
     /// # Errors
-    /// As for [`DataFrame::select`].
+    /// As for [`DataFrame::select`], and `Query` if a column that is named has values of another kind.
     pub fn fill_null_in(self, which: impl Into<Selector>, fill: impl Into<Fill>) -> Result<Self> {
-        let fill = match fill.into() {
-            Fill::Value(value) => Fill::Value(self.exact(value)?),
-            other => other,
-        };
-        let places = which.into().places(self.plan.schema())?;
-        let mut all = columns(self.plan.schema());
-        for place in places {
-            let data_type = self.plan.schema().field(place).data_type();
-            let (name, column) = &mut all[place];
-            if let Some(value) = fill.value(column, data_type)? {
-                *column = column.clone().fill_null(value).alias(name.as_str());
-            }
-        }
-        self.project(all.into_iter().map(|(_, column)| column))
+        self.filled([(which.into(), fill.into())])
     }
 
-    /// Puts a value in the place of the NULLs of each of these columns.
+    /// Puts a value in the place of the NULLs of each of these columns. What is put into one is not
+    /// seen by the others.
     ///
     /// # Errors
-    /// As for [`DataFrame::select`].
+    /// As for [`DataFrame::fill_null_in`].
     pub fn fill_nulls<'a>(self, values: impl IntoIterator<Item = (&'a str, Expr)>) -> Result<Self> {
-        values.into_iter().try_fold(self, |frame, (name, value)| frame.fill_null_in(name, value))
+        self.filled(values.into_iter().map(|(name, value)| (name.into(), value.into())))
+    }
+
+    fn filled(self, fills: impl IntoIterator<Item = (Selector, Fill)>) -> Result<Self> {
+        let schema = self.plan.schema();
+        let all = columns(schema);
+        let mut filled: Vec<Expr> = all.iter().map(|(_, column)| column.clone()).collect();
+        for (which, fill) in fills {
+            let fill = match fill {
+                Fill::Value(value) => Fill::Value(self.exact(value)?),
+                other => other,
+            };
+            for place in which.places(schema)? {
+                let (name, column) = &all[place];
+                let data_type = schema.field(place).data_type();
+                match fill.value(column, data_type)? {
+                    Some(value) => {
+                        let so_far = filled[place].clone().unalias();
+                        filled[place] = in_place_of(column, so_far.fill_null(value));
+                    }
+                    None if which.is_of_names() => {
+                        return Err(Error::query(format!(
+                            "the column \"{name}\" of {data_type} cannot be filled with {fill}"
+                        ))
+                        .with_hint("fill it with a value of its type, or cast it before"));
+                    }
+                    None => {}
+                }
+            }
+        }
+        self.project(filled)
     }
 
     /// Puts a value in the place of the NaNs of all columns of floats.
@@ -150,6 +170,19 @@ impl DataFrame {
         });
         let counts: Vec<Expr> = counts.collect();
         self.agg(counts)
+    }
+}
+
+impl fmt::Display for Fill {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fill::Value(value) => write!(f, "{}", value.human_display()),
+            Fill::Zero => f.write_str("0"),
+            Fill::One => f.write_str("1"),
+            Fill::Min => f.write_str("its least value"),
+            Fill::Max => f.write_str("its greatest value"),
+            Fill::Mean => f.write_str("its mean"),
+        }
     }
 }
 

@@ -36,18 +36,22 @@ mod sample;
 
 mod accessors;
 mod bar;
+mod canonical;
 mod checkpoint;
 mod cut;
 mod ewm;
 mod fill;
+mod function;
 mod many;
 mod map;
 mod methods;
 mod period;
 mod persist;
+mod replace;
 mod resample;
 mod rolling;
 mod running;
+mod signed;
 mod upsample;
 mod window;
 mod windowed;
@@ -132,6 +136,10 @@ impl DataFrame {
 
     fn with(&self, plan: Plan) -> Self {
         DataFrame { session: self.session.clone(), plan }
+    }
+
+    fn logical(&self) -> LogicalPlan {
+        self.plan.logical_plan().clone()
     }
 
     /// A frame of the same session with this plan.

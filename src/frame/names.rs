@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use arrow::datatypes::FieldRef;
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, TableReference};
 use datafusion::logical_expr::Expr;
 
@@ -14,13 +14,23 @@ pub(super) fn names(schema: &DFSchema) -> Vec<String> {
 }
 
 pub(super) fn exact_names(schema: &DFSchema, wanted: &[&str]) -> Result<Vec<String>> {
-    wanted
-        .iter()
-        .map(|name| match find_column(schema, name)? {
-            Some(column) => Ok(column.name),
-            None => Err(no_column(schema, name)),
-        })
-        .collect()
+    wanted.iter().map(|name| Ok(exact_column(schema, name)?.name)).collect()
+}
+
+/// The column that a name stands for.
+///
+/// # Errors
+/// `Query` if it stands for none, or for several.
+pub(super) fn exact_column(schema: &DFSchema, name: &str) -> Result<Column> {
+    find_column(schema, name)?.ok_or_else(|| no_column(schema, name))
+}
+
+/// The place of the column that a name stands for.
+///
+/// # Errors
+/// `Query` if it stands for none, or for several.
+pub(super) fn place_of(schema: &DFSchema, name: &str) -> Result<usize> {
+    Ok(schema.index_of_column(&exact_column(schema, name)?)?)
 }
 
 pub(super) fn no_column(schema: &DFSchema, name: &str) -> Error {
@@ -38,10 +48,7 @@ pub(super) fn exact_columns(schema: &DFSchema, expr: Expr) -> Result<Expr> {
         if column.relation.is_some() {
             return Ok(Transformed::no(expr));
         }
-        match find_column(schema, &column.name)? {
-            Some(found) => Ok(Transformed::yes(Expr::Column(found))),
-            None => Err(no_column(schema, &column.name).into()),
-        }
+        Ok(Transformed::yes(Expr::Column(exact_column(schema, &column.name)?)))
     })?;
     Ok(replaced.data)
 }
@@ -96,11 +103,58 @@ fn column(table: Option<&TableReference>, field: &FieldRef) -> Expr {
 
 /// The columns of these names, as expressions.
 pub(super) fn columns_of(schema: &DFSchema, wanted: &[&str]) -> Result<Vec<Expr>> {
-    let found = wanted.iter().map(|name| match find_column(schema, name)? {
-        Some(column) => Ok(Expr::Column(column)),
-        None => Err(no_column(schema, name)),
-    });
-    found.collect()
+    wanted.iter().map(|name| Ok(Expr::Column(exact_column(schema, name)?))).collect()
+}
+
+/// An expression in the place of a column, by the name of that.
+pub(super) fn in_place_of(column: &Expr, expr: Expr) -> Expr {
+    match column {
+        Expr::Column(column) => expr.alias_qualified(column.relation.clone(), &column.name),
+        _ => expr,
+    }
+}
+
+/// The name of what is computed of groups, if it was given none: that of the first column in it, and
+/// of a choice the one of its first value; `len` for a number of rows.
+pub(super) fn output_name(expr: &Expr) -> String {
+    first_name(expr).unwrap_or_else(|| match expr {
+        Expr::AggregateFunction(count) if count.func.name() == "count" => "len".to_string(),
+        expr => expr.schema_name().to_string(),
+    })
+}
+
+fn first_name(expr: &Expr) -> Option<String> {
+    let among = |exprs: &[Expr]| exprs.iter().find_map(first_name);
+    match expr {
+        Expr::Alias(alias) => Some(alias.name.clone()),
+        Expr::Column(column) => Some(column.name.clone()),
+        Expr::AggregateFunction(aggregate) => among(&aggregate.params.args),
+        Expr::WindowFunction(window) => among(&window.params.args),
+        Expr::Case(case) => case.when_then_expr.iter().find_map(|(_, value)| first_name(value)),
+        expr => {
+            let mut name = None;
+            let looked = expr.apply_children(|child| {
+                name = first_name(child);
+                Ok(if name.is_some() {
+                    TreeNodeRecursion::Stop
+                } else {
+                    TreeNodeRecursion::Continue
+                })
+            });
+            looked.ok().and(name)
+        }
+    }
+}
+
+/// The expressions with the names of their texts, in which no table is named.
+pub(super) fn named_as_written(expr: Expr) -> Expr {
+    match expr {
+        named @ (Expr::Column(_) | Expr::Alias(_)) => named,
+        expr => {
+            let name = expr.schema_name().to_string();
+            expr.alias(name)
+        }
+    }
 }
 
 /// A name that no column has, for one that is there only between two steps.
@@ -152,6 +206,6 @@ pub(super) fn check_distinct<'a>(names: impl IntoIterator<Item = &'a String>) ->
     match names.into_iter().find(|name| !seen.insert(*name)) {
         None => Ok(()),
         Some(name) => Err(Error::query(format!("two columns would have the name \"{name}\""))
-            .with_hint("rename one of them")),
+            .with_hint("give one of them another name")),
     }
 }

@@ -16,7 +16,7 @@ use crate::error::Result;
 impl DataFrame {
     /// The rows in an order, whatever theirs was.
     pub(super) fn in_order(&self, keys: Vec<SortExpr>) -> Result<Self> {
-        let plan = without_order(self.plan.logical_plan().clone())?;
+        let plan = without_order(self.logical())?;
         Ok(self.planned(LogicalPlanBuilder::from(plan).sort(keys)?.build()?))
     }
 

@@ -7,17 +7,48 @@ use arrow::array::AsArray;
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
-use datafusion::execution::memory_pool::MemoryConsumer;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool};
 use datafusion::physical_plan::execute_stream;
 use datafusion::scalar::ScalarValue;
-use futures::TryStreamExt;
+use futures::{Stream, TryStreamExt};
 
 use super::DataFrame;
 use crate::error::{Error, ErrorKind, Result};
 use crate::exchange::{compacted, logical_bytes};
 use crate::output::{Format, OutputFile, Style};
 use crate::session::{ByteSize, QueryMetrics, QueryStream};
-use crate::table::{StoredTable, check_names, in_order};
+use crate::table::Storage;
+
+/// All rows of a stream, which count towards the memory limit until all are there.
+///
+/// # Errors
+/// Those of the stream, and `Resources` if there is no room for all rows.
+pub(super) async fn collected<E>(
+    mut rows: impl Stream<Item = Result<RecordBatch, E>> + Unpin,
+    pool: &Arc<dyn MemoryPool>,
+) -> Result<Vec<RecordBatch>>
+where
+    Error: From<E>,
+{
+    let memory = MemoryConsumer::new("collected rows").register(pool);
+    let mut batches = Vec::new();
+    while let Some(batch) = rows.try_next().await? {
+        let batch = compacted(batch);
+        memory.try_grow(logical_bytes(&batch)).map_err(|err| {
+            Error::new(
+                ErrorKind::Resources,
+                format!(
+                    "the result needs more memory than it may use: {} of it were collected",
+                    ByteSize(memory.size() as u64)
+                ),
+            )
+            .with_hint("stream it, write it to a file or cache it; or raise the memory limit")
+            .with_source(err)
+        })?;
+        batches.push(batch);
+    }
+    Ok(batches)
+}
 
 impl DataFrame {
     /// Runs the query and gives its batches as they come.
@@ -40,41 +71,16 @@ impl DataFrame {
     /// [`DataFrame::stream`], [`DataFrame::cache`] and the methods that write files still work.
     pub async fn collect(self) -> Result<Vec<RecordBatch>> {
         let pool = Arc::clone(&self.session.context().runtime_env().memory_pool);
-        let memory = MemoryConsumer::new("collected rows").register(&pool);
-        let mut stream = self.stream().await?;
-        let mut batches = Vec::new();
-        while let Some(batch) = stream.try_next().await? {
-            let batch = compacted(batch);
-            memory.try_grow(logical_bytes(&batch)).map_err(|err| {
-                Error::new(
-                    ErrorKind::Resources,
-                    format!(
-                        "the result needs more memory than it may use: {} of it were collected",
-                        ByteSize(memory.size() as u64)
-                    ),
-                )
-                .with_hint("stream it, write it to a file or cache it; or raise the memory limit")
-                .with_source(err)
-            })?;
-            batches.push(batch);
-        }
-        Ok(batches)
+        collected(self.stream().await?, &pool).await
     }
 
     /// Runs the query and keeps its rows for this session: in memory while there is room, else in
-    /// temporary files. The frame it gives reads them, as often as it is used; they are dropped with
-    /// the last frame that does. Rows that were sorted stay so.
+    /// temporary files, as [`DataFrame::persist`] does with [`Storage::Both`].
     ///
     /// # Errors
     /// Those of planning and running, and `Query` if two columns have the same name.
     pub async fn cache(self) -> Result<Self> {
-        let schema = self.schema();
-        check_names(&schema)?;
-        let context = Arc::new(self.plan.task_ctx());
-        let plan = self.plan.clone().create_physical_plan().await?;
-        let table = StoredTable::of_plan(in_order(plan), schema, context, None).await?;
-        let plan = self.session.context().read_table(Arc::new(table))?;
-        Ok(self.with(plan))
+        self.persist(Storage::Both).await
     }
 
     /// The only value of the only row; NULL if there is no row.
@@ -93,6 +99,15 @@ impl DataFrame {
     }
 
     /// Runs the query and counts its rows.
+    ///
+    /// # Errors
+    /// Those of planning and running.
+    pub async fn len(self) -> Result<u64> {
+        self.count().await
+    }
+
+    /// Runs the query and counts its rows, as [`DataFrame::len`] does. How many values each column has
+    /// is [`GroupBy::count`](super::GroupBy::count) of one group.
     ///
     /// # Errors
     /// Those of planning and running.

@@ -3,19 +3,30 @@
 use std::fmt;
 use std::str::FromStr;
 
+use arrow::compute::kernels::cast_utils::parse_interval_month_day_nano;
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{Expr, lit};
 
 use crate::error::{Error, Result};
 
-const NANOSECONDS_A_DAY: i64 = 86_400_000_000_000;
+pub(super) const NANOSECONDS_A_DAY: i64 = 86_400_000_000_000;
+
+/// Units of less than a day in nanoseconds.
+const TIMES: [(i64, &str); 6] = [
+    (1, "ns"),
+    (1_000, "us"),
+    (1_000_000, "ms"),
+    (1_000_000_000, "s"),
+    (60_000_000_000, "m"),
+    (3_600_000_000_000, "h"),
+];
 
 /// A length of time, or of an index: months, days and nanoseconds, or a number of steps.
 ///
 /// As a text it is a list of whole numbers with their units, without anything between: `ns`, `us`,
 /// `ms`, `s`, `m` (minutes), `h`, `d`, `w`, `mo` (months), `q` (quarters), `y`; or `i` alone, steps
 /// of a column of whole numbers. A leading `-` is for all of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Period {
     months: i32,
     days: i32,
@@ -80,11 +91,17 @@ impl Period {
         self.months != 0 && (self.days != 0 || self.nanoseconds != 0)
     }
 
+    /// Its months, and the nanoseconds of its days and the rest.
+    pub(super) fn parts(self) -> (i32, i128) {
+        let days = i128::from(self.days) * i128::from(NANOSECONDS_A_DAY);
+        (self.months, days + i128::from(self.nanoseconds))
+    }
+
     /// The least and the most nanoseconds it can take.
     pub(super) fn nanosecond_bounds(self) -> (i128, i128) {
         let day = i128::from(NANOSECONDS_A_DAY);
-        let rest = i128::from(self.days) * day + i128::from(self.nanoseconds);
-        let months = i128::from(self.months);
+        let (months, rest) = self.parts();
+        let months = i128::from(months);
         (rest + months * 28 * day, rest + months * 31 * day)
     }
 
@@ -130,6 +147,31 @@ impl Period {
             return Ok(period);
         }
         Err(Error::query(format!("{what} must be longer than nothing, not \"{text}\"")))
+    }
+}
+
+impl Period {
+    /// A length above or below nothing, as a text of this language or an interval of SQL.
+    ///
+    /// # Errors
+    /// `Query` if it is none, or of steps.
+    pub(super) fn of_interval(text: &str) -> Result<Self> {
+        let period = text.parse::<Period>().or_else(|err| {
+            let interval = parse_interval_month_day_nano(text).map_err(|_| err)?;
+            Ok::<_, Error>(Period {
+                months: interval.months,
+                days: interval.days,
+                nanoseconds: interval.nanoseconds,
+                steps: 0,
+            })
+        })?;
+        let (months, rest) = period.parts();
+        let goes_on = (months >= 0 && rest >= 0) || (months <= 0 && rest <= 0);
+        if goes_on && (months, rest) != (0, 0) {
+            return Ok(period);
+        }
+        Err(Error::query(format!("moments cannot be \"{text}\" apart"))
+            .with_hint("write \"1d\", \"15m\" or \"1mo\""))
     }
 }
 
@@ -184,16 +226,9 @@ impl Period {
             }
             "i" => self.steps = self.steps.checked_add(number)?,
             _ => {
-                let each: i64 = match unit {
-                    "ns" => 1,
-                    "us" | "µs" | "μs" => 1_000,
-                    "ms" => 1_000_000,
-                    "s" => 1_000_000_000,
-                    "m" => 60_000_000_000,
-                    "h" => 3_600_000_000_000,
-                    _ => return None,
-                };
-                self.nanoseconds = self.nanoseconds.checked_add(number.checked_mul(each)?)?;
+                let unit = if matches!(unit, "µs" | "μs") { "us" } else { unit };
+                let (each, _) = TIMES.iter().find(|(_, name)| *name == unit)?;
+                self.nanoseconds = self.nanoseconds.checked_add(number.checked_mul(*each)?)?;
             }
         }
         Some(self)
@@ -202,14 +237,25 @@ impl Period {
 
 impl fmt::Display for Period {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.steps() {
-            Some(steps) => write!(f, "{steps} steps"),
-            None => write!(
-                f,
-                "{} months, {} days, {} nanoseconds",
-                self.months, self.days, self.nanoseconds
-            ),
+        if self.is_zero() {
+            return f.write_str("0ns");
         }
+        let (months, days, mut rest) = (self.months.into(), self.days.into(), self.nanoseconds);
+        let parts = [(self.steps, "i"), (months, "mo"), (days, "d")];
+        if parts.iter().any(|(part, _)| *part < 0) || rest < 0 {
+            f.write_str("-")?;
+        }
+        for (part, unit) in parts.into_iter().filter(|(part, _)| *part != 0) {
+            write!(f, "{}{unit}", part.unsigned_abs())?;
+        }
+        for (each, unit) in TIMES.iter().rev() {
+            let part = rest / each;
+            if part != 0 {
+                write!(f, "{}{unit}", part.unsigned_abs())?;
+                rest %= each;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -230,6 +276,13 @@ mod tests {
         assert_eq!(read("1ms1us1ns").nanoseconds, 1_001_001);
         assert!(read("0s").is_zero() && !read("0s").is_positive());
         assert!(read("1mo1d").is_mixed() && read("1w").is_weeks());
+    }
+
+    #[test]
+    fn texts_are_written() {
+        for text in ["1h", "-1h30m", "1mo2d", "3i", "14d", "1ms1us1ns", "0ns"] {
+            assert_eq!(text.parse::<Period>().unwrap().to_string(), text);
+        }
     }
 
     #[test]

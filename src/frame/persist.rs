@@ -28,7 +28,7 @@ impl DataFrame {
     pub async fn persist(self, storage: Storage) -> Result<Self> {
         let schema = self.schema();
         check_names(&schema)?;
-        let origin = self.plan.logical_plan().clone();
+        let origin = self.logical();
         let context = Arc::new(self.plan.task_ctx());
         let plan = self.plan.clone().create_physical_plan().await?;
         let table = StoredTable::of_plan_in(storage, in_order(plan), schema, context, None).await?;

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray, UInt32Array};
-use arrow::compute::{cast, concat, take};
+use arrow::compute::{CastOptions, cast_with_options, concat, take};
 use arrow::datatypes::DataType;
-use datafusion::common::{NullHandling, ScalarValue, UnnestOptions};
+use datafusion::common::{Column, NullHandling, ScalarValue, UnnestOptions};
 use datafusion::functions_nested::expr_fn::make_array;
-use datafusion::logical_expr::type_coercion::binary::comparison_coercion;
-use datafusion::logical_expr::{Expr, cast as cast_expr, lit};
+use datafusion::logical_expr::type_coercion::binary::type_union_coercion;
+use datafusion::logical_expr::{Expr, LogicalPlanBuilder, cast as cast_expr, lit};
 use futures::TryStreamExt;
 
-use super::DataFrame;
 use super::names::{exact_names, names};
+use super::{DataFrame, Selector};
 use crate::error::{Error, Result};
 use crate::relations::pivot::{
     MOST_COLUMNS, column_name, equals, filtered, name_of, too_many, values,
@@ -56,20 +56,22 @@ impl DataFrame {
     ) -> Result<Self> {
         let index = exact_names(self.plan.schema(), index)?;
         let on = self.exact(super::col(on))?;
-        let aggregates: Vec<Expr> =
-            aggregates.into_iter().map(|expr| self.exact(expr)).collect::<Result<_>>()?;
+        let aggregates = aggregates.into_iter().map(|expr| {
+            let name = match &expr {
+                Expr::Alias(alias) => (true, alias.name.clone()),
+                expr => (false, expr.schema_name().to_string()),
+            };
+            Ok((name, self.exact(expr)?))
+        });
+        let aggregates = aggregates.collect::<Result<Vec<_>>>()?;
         let mut columns = Vec::new();
         for value in values {
             let value = value.into();
             let text = name_of(&value)?;
-            for aggregate in &aggregates {
-                let name = match aggregate {
-                    Expr::Alias(alias) => Some(alias.name.clone()),
-                    expr if aggregates.len() > 1 => Some(expr.schema_name().to_string()),
-                    _ => None,
-                };
+            for ((is_given, name), aggregate) in &aggregates {
+                let name = (*is_given || aggregates.len() > 1).then_some(name.as_str());
                 let expr = filtered(aggregate, equals(on.clone(), &value))?;
-                columns.push(expr.alias(column_name(&[&text], name.as_deref())));
+                columns.push(expr.alias(column_name(&[&text], name)));
             }
             if columns.len() > MOST_COLUMNS {
                 return Err(too_many());
@@ -96,13 +98,17 @@ impl DataFrame {
     ///
     /// # Errors
     /// `Query` for columns that are not there, or whose types have no common one.
-    pub fn unpivot(self, on: &[&str], index: &[&str], variable: &str, value: &str) -> Result<Self> {
+    pub fn unpivot(
+        self,
+        on: impl Into<Selector>,
+        index: impl Into<Selector>,
+        variable: &str,
+        value: &str,
+    ) -> Result<Self> {
         let schema = self.plan.schema();
-        let index = exact_names(schema, index)?;
-        let on = match on {
-            [] => names(schema).into_iter().filter(|name| !index.contains(name)).collect(),
-            on => exact_names(schema, on)?,
-        };
+        let index: Selector = index.into();
+        let on = on.into().or_if_empty(!index.clone()).names(schema)?;
+        let index = index.names(schema)?;
         if on.is_empty() {
             return Err(Error::query("no columns are left to unpivot"));
         }
@@ -117,8 +123,8 @@ impl DataFrame {
         columns
             .push(make_array(on.iter().map(|name| lit(name.as_str())).collect()).alias(variable));
         columns.push(make_array(values).alias(value));
-        let lists = self.plan.clone().select(columns)?;
-        Ok(self.with(lists.unnest_columns(&[variable, value])?))
+        let lists = self.project(columns)?;
+        lists.unnested([variable, value], UnnestOptions::default())
     }
 
     /// Replaces each of these columns by one for each of its values, in order: 1 where it has the
@@ -127,8 +133,8 @@ impl DataFrame {
     /// # Errors
     /// `Query` for columns that are not there and more than 10,000 new ones; the errors of finding the
     /// values.
-    pub async fn to_dummies(self, columns: &[&str]) -> Result<Self> {
-        let replaced = exact_names(self.plan.schema(), columns)?;
+    pub async fn to_dummies(self, columns: impl Into<Selector>) -> Result<Self> {
+        let replaced = columns.into().names(self.plan.schema())?;
         let mut exprs = Vec::new();
         for name in names(self.plan.schema()) {
             let column = self.exact(super::col(&name))?;
@@ -153,23 +159,30 @@ impl DataFrame {
     ///
     /// # Errors
     /// `Query` for columns that are not there or are no lists.
-    pub fn explode(self, columns: &[&str]) -> Result<Self> {
-        let columns = exact_names(self.plan.schema(), columns)?;
+    pub fn explode(self, columns: impl Into<Selector>) -> Result<Self> {
+        let schema = self.plan.schema();
+        let columns = columns.into().names(schema)?;
         for name in &columns {
-            let data_type = self.plan.schema().field_with_unqualified_name(name)?.data_type();
+            let data_type = schema.field_with_unqualified_name(name)?.data_type();
             if !data_type.is_list() && !data_type.is_null() {
                 return Err(Error::query(format!(
                     "\"{name}\" is of type {data_type}, and no list"
                 )));
             }
         }
-        // What it is given it reads as SQL.
-        let quoted = columns.iter().map(|name| format!("\"{}\"", name.replace('"', "\"\"")));
-        let quoted: Vec<String> = quoted.collect();
-        let columns: Vec<&str> = quoted.iter().map(String::as_str).collect();
         let options = UnnestOptions::new().with_null_handling(NullHandling::PreserveAndExpandEmpty);
-        let plan = self.plan.clone().unnest_columns_with_options(&columns, options)?;
-        Ok(self.with(plan))
+        self.unnested(columns, options)
+    }
+
+    /// A row for each element of the lists in these columns, whose names are exact.
+    fn unnested(
+        &self,
+        columns: impl IntoIterator<Item = impl Into<String>>,
+        options: UnnestOptions,
+    ) -> Result<Self> {
+        let columns = columns.into_iter().map(Column::new_unqualified).collect();
+        let plan = LogicalPlanBuilder::from(self.logical());
+        Ok(self.planned(plan.unnest_columns_with_options(columns, options)?.build()?))
     }
 
     /// The columns as rows and the rows as columns, `column_0` and so on. With `header`, a first column
@@ -193,10 +206,11 @@ impl DataFrame {
             ))
             .with_hint("aggregate or limit it before"));
         }
+        let strict = CastOptions { safe: false, ..CastOptions::default() };
         let mut pieces = Vec::new();
         for number in 0..schema.fields().len() {
             for batch in &batches {
-                pieces.push(cast(batch.column(number), &common)?);
+                pieces.push(cast_with_options(batch.column(number), &common, &strict)?);
             }
         }
         let old_columns = schema.fields().len();
@@ -249,7 +263,7 @@ fn common_type(
         let data_type = data_type?;
         common = Some(match common {
             None => data_type,
-            Some(before) => comparison_coercion(&before, &data_type).ok_or_else(|| {
+            Some(before) => type_union_coercion(&before, &data_type).ok_or_else(|| {
                 Error::query(format!(
                     "columns of types {before} and {data_type} have no common one"
                 ))

@@ -1,14 +1,12 @@
 //! Groups of rows by windows of time: hours, weeks, months, which may overlap.
 
 use arrow::datatypes::{DataType, TimeUnit};
-use datafusion::common::ScalarValue;
 use datafusion::functions::core::expr_fn::least;
-use datafusion::functions::datetime::date_bin;
-use datafusion::functions::datetime::expr_fn::to_local_time;
 use datafusion::functions_aggregate::min_max::{min, min_udaf};
 use datafusion::functions_nested::expr_fn::make_array;
 use datafusion::logical_expr::{Expr, cast, lit};
 
+use super::accessors::{Change, Rounding, Unclear, changed};
 use super::names::{exact_names, free_of};
 use super::period::Period;
 use super::rolling::{Closed, nanoseconds, unit_of};
@@ -48,8 +46,8 @@ impl DataFrame {
     /// Groups rows by windows of `time` that begin `every` so often: `"1h"`, `"2w"`, `"1mo"`, or
     /// `"10i"` for a column of whole numbers; see [`Period`] for the units.
     ///
-    /// Windows begin at multiples of `every` since 1970, weeks on Mondays; where a time has a zone,
-    /// days and longer at midnight there. Windows without rows are not in the result; nor are rows
+    /// Windows begin at multiples of `every` since 1970, weeks on Mondays; where a time has a zone, as
+    /// its clocks show them. Windows without rows are not in the result; nor are rows
     /// whose time is NULL. The rows need not be sorted.
     ///
     /// # Errors
@@ -60,7 +58,7 @@ impl DataFrame {
             return Err(Error::query("windows are of months, or of days and less, not of both")
                 .with_hint("give `every` in one unit; `period` and `offset` may have several"));
         }
-        let time = exact_names(self.plan.schema(), &[time])?.remove(0);
+        let time = self.exact_name(time)?;
         let data_type = self.schema().field_with_name(&time)?.data_type().clone();
         let fits = match every.steps() {
             Some(_) => data_type.is_integer(),
@@ -270,7 +268,8 @@ impl DynamicGroups {
         let frame = frame.with_column(&steps.back, make_array(back.collect()))?;
         let session = frame.session.clone();
         let frame = DataFrame::new(session, frame.plan.unnest_columns(&[steps.back.as_str()])?);
-        let frame = frame.with_column(&steps.start, shifted(col(&steps.bin) - col(&steps.back)))?;
+        let start = grid.start_near(col(&steps.bin) - col(&steps.back));
+        let frame = frame.with_column(&steps.start, shifted(start))?;
         frame.filter(self.is_inside(steps).and(col(&steps.start).gt_eq(col(&steps.first))))
     }
 
@@ -320,7 +319,7 @@ impl Grid {
     pub(super) fn moment(&self, time: Expr) -> Expr {
         match &self.data_type {
             DataType::Timestamp(_, Some(_)) if self.every.is_of_calendar() => {
-                to_local_time(vec![time])
+                changed(time, Change::ReplaceZone { zone: None, unclear: Unclear::Error })
             }
             DataType::Date32 | DataType::Date64 => {
                 cast(time, DataType::Timestamp(TimeUnit::Microsecond, None))
@@ -336,13 +335,26 @@ impl Grid {
             let rest = (moment.clone() % lit(steps) + lit(steps)) % lit(steps);
             return moment - rest;
         }
-        binned(self.every, moment)
+        changed(moment, Change::Round(self.every, Rounding::Down))
+    }
+
+    /// The start of a bin that is so many bins before another, but for a change of the clocks between
+    /// them.
+    fn start_near(&self, moment: Expr) -> Expr {
+        match &self.data_type {
+            DataType::Timestamp(_, Some(_)) if !self.every.is_of_calendar() => {
+                changed(moment, Change::Round(self.every, Rounding::Nearest))
+            }
+            _ => moment,
+        }
     }
 
     /// A moment as a time of the column.
     pub(super) fn back(&self, moment: Expr) -> Expr {
         match &self.data_type {
-            DataType::Timestamp(_, Some(_)) => cast(moment, self.data_type.clone()),
+            DataType::Timestamp(_, zone @ Some(_)) if self.every.is_of_calendar() => {
+                changed(moment, Change::ReplaceZone { zone: zone.clone(), unclear: Unclear::First })
+            }
             DataType::Date32 | DataType::Date64 if self.is_of_days => {
                 cast(moment, self.data_type.clone())
             }
@@ -350,14 +362,4 @@ impl Grid {
             _ => moment,
         }
     }
-}
-
-/// The start of the bin of a time; bins of weeks begin on Mondays.
-pub(super) fn binned(every: Period, time: Expr) -> Expr {
-    const FIRST_MONDAY: i64 = 4 * 86_400_000_000_000;
-    let mut args = vec![every.literal(), time];
-    if every.is_weeks() {
-        args.push(lit(ScalarValue::TimestampNanosecond(Some(FIRST_MONDAY), None)));
-    }
-    date_bin().call(args)
 }

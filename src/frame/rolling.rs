@@ -11,7 +11,7 @@ use datafusion::logical_expr::{
     AggregateUDF, Expr, WindowFrame, WindowFrameBound, WindowFrameUnits, cast, lit, when,
 };
 
-use super::names::exact_names;
+use super::names::{exact_names, output_name};
 use super::period::Period;
 use super::window::{columns, ordered, over, rows, window, window_of};
 use super::{DataFrame, col};
@@ -248,7 +248,7 @@ impl DataFrame {
     /// `Query` if there is no such column, or the period is none.
     pub fn rolling(self, time: &str, period: &str) -> Result<RollingGroups> {
         let period = Period::positive(period, "a rolling window")?;
-        let time = exact_names(self.plan.schema(), &[time])?.remove(0);
+        let time = self.exact_name(time)?;
         let closed = Closed::Right;
         Ok(RollingGroups { frame: self, time, period, closed, by: Vec::new() })
     }
@@ -292,7 +292,7 @@ impl RollingGroups {
         let mut exprs = columns(&names);
         exprs.push(col(&self.time));
         for expr in aggregates {
-            let name = expr.schema_name().to_string();
+            let name = output_name(&expr);
             let in_frame = over_frame(expr, &frame)?;
             exprs.push(over(ordered(in_frame, order.clone()), columns(&names)).alias(name));
         }

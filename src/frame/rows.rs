@@ -8,8 +8,8 @@ use datafusion::logical_expr::{Expr, ExprFunctionExt, SortExpr, lit};
 
 use super::names::{columns, columns_of, find_column, free_name, no_column};
 use super::order::row_numbers;
-use super::{DataFrame, col};
-use crate::error::Result;
+use super::{DataFrame, Selector, col, selectors};
+use crate::error::{Error, Result};
 
 /// Which row of several with the same keys is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,29 +59,36 @@ impl DataFrame {
     /// # Errors
     /// Those of the plan below.
     pub fn tail(self, count: usize) -> Result<Self> {
+        self.last_rows(0, Some(count))
+    }
+
+    /// The last rows but `skipped`, at most `count`, in their order.
+    fn last_rows(self, skipped: usize, count: Option<usize>) -> Result<Self> {
         if let Some(order) = self.order() {
             let flipped = order.iter().map(SortExpr::reverse).collect();
-            let last = self.in_order(flipped)?.limit(count)?;
+            let last = self.in_order(flipped)?;
+            let last = last.with(last.plan.clone().limit(skipped, count)?);
             return last.in_order(order);
         }
         let (numbered, number) = self.numbered()?;
         let last = numbered.plan.clone().sort(vec![number.clone().sort(false, false)])?;
-        let last = last.limit(0, Some(count))?.sort(vec![number.sort(true, false)])?;
+        let last = last.limit(skipped, count)?.sort(vec![number.sort(true, false)])?;
         numbered.with(last).without_number()
     }
 
     /// Keeps at most `count` rows after leaving out `offset` rows. A negative offset counts from the
-    /// end: `slice(-3, Some(2))` keeps two of the last three rows.
+    /// end: `slice(-3, Some(2))` keeps two of the last three rows. One before the first row takes
+    /// from the count what is not there.
     ///
     /// # Errors
     /// Those of the plan below.
     pub fn slice(self, offset: i64, count: Option<usize>) -> Result<Self> {
-        let skipped = usize::try_from(offset.unsigned_abs()).unwrap_or(usize::MAX);
-        if offset < 0 {
-            let last = self.tail(skipped)?;
-            return Ok(last.with(last.plan.clone().limit(0, count)?));
+        let distance = usize::try_from(offset.unsigned_abs()).unwrap_or(usize::MAX);
+        if offset >= 0 {
+            return Ok(self.with(self.plan.clone().limit(distance, count)?));
         }
-        Ok(self.with(self.plan.clone().limit(skipped, count)?))
+        let kept = count.map_or(distance, |count| count.min(distance));
+        self.last_rows(distance - kept, Some(kept))
     }
 
     /// Leaves out the first `count` rows.
@@ -100,18 +107,18 @@ impl DataFrame {
         Ok(self.with(self.plan.clone().distinct()?))
     }
 
-    /// Keeps one row, or none, of those that have the same values in `subset`; an empty one means
-    /// all columns. NULL is a value here. The rows come in no order.
+    /// Keeps one row, or none, of those that have the same values in these columns; an empty list
+    /// means all. NULL is a value here. The rows come in no order.
     ///
     /// # Errors
     /// As for [`DataFrame::select`].
-    pub fn unique(self, subset: &[&str], keep: Keep) -> Result<Self> {
+    pub fn unique(self, subset: impl Into<Selector>, keep: Keep) -> Result<Self> {
         let all: Vec<Expr> = columns(self.plan.schema()).into_iter().map(|(_, all)| all).collect();
-        let keys = columns_of(self.plan.schema(), subset)?;
-        let keys = if keys.is_empty() { all.clone() } else { keys };
+        let places = subset.into().or_if_empty(selectors::all()).places(self.plan.schema())?;
+        let keys: Vec<Expr> = places.into_iter().map(|place| all[place].clone()).collect();
         let mark = free_name(self.plan.schema(), "place");
         match keep {
-            Keep::Any if subset.is_empty() => self.distinct(),
+            Keep::Any if keys == all => self.distinct(),
             Keep::Any => {
                 let place = row_numbers(keys, Vec::new())?;
                 self.project(all.into_iter().chain([place.alias(&mark)]))?.only(&mark)
@@ -142,8 +149,7 @@ impl DataFrame {
     /// # Errors
     /// As for [`DataFrame::select`].
     pub fn top_k(self, count: usize, by: &[&str]) -> Result<Self> {
-        let keys = columns_of(self.plan.schema(), by)?;
-        self.sort(keys.into_iter().map(|key| key.sort(false, false)))?.limit(count)
+        self.extremes(count, by, false)
     }
 
     /// Keeps the `count` rows with the least values of these columns, least first: the first column
@@ -152,11 +158,19 @@ impl DataFrame {
     /// # Errors
     /// As for [`DataFrame::select`].
     pub fn bottom_k(self, count: usize, by: &[&str]) -> Result<Self> {
-        let keys = columns_of(self.plan.schema(), by)?;
-        self.sort(keys.into_iter().map(|key| key.sort(true, false)))?.limit(count)
+        self.extremes(count, by, true)
     }
 
-    /// Orders the rows: `col("a").sort(ascending, nulls_first)`.
+    fn extremes(self, count: usize, by: &[&str], are_least: bool) -> Result<Self> {
+        if by.is_empty() {
+            return Err(Error::query("no column says which rows are greatest or least")
+                .with_hint("name one, or use head for the first rows"));
+        }
+        let keys = columns_of(self.plan.schema(), by)?.into_iter();
+        self.sort(keys.map(|key| key.sort(are_least, false)))?.limit(count)
+    }
+
+    /// Orders the rows: `col("a").sort(ascending, nulls_first)`. They stay as they are without keys.
     ///
     /// # Errors
     /// As for [`DataFrame::select`].
@@ -165,7 +179,7 @@ impl DataFrame {
             .into_iter()
             .map(|sort| Ok(SortExpr { expr: self.exact(sort.expr)?, ..sort }))
             .collect::<Result<Vec<_>>>()?;
-        self.in_order(by)
+        if by.is_empty() { Ok(self) } else { self.in_order(by) }
     }
 
     /// Orders the rows by columns: `["city", "-population"]` by city, and in each by falling
@@ -175,7 +189,7 @@ impl DataFrame {
     /// As for [`DataFrame::select`].
     pub fn sort_by(self, by: &[&str]) -> Result<Self> {
         let keys = self.sort_keys(by)?;
-        self.in_order(keys)
+        self.sort(keys)
     }
 
     /// What the names of [`DataFrame::sort_by`] mean.

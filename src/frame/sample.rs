@@ -1,8 +1,7 @@
 //! Some of the rows.
 
 use datafusion::common::ScalarValue;
-use datafusion::dataframe::DataFrame as Plan;
-use datafusion::logical_expr::{LogicalPlan, lit, when};
+use datafusion::logical_expr::{lit, when};
 
 use super::{DataFrame, col};
 use crate::error::{Error, Result};
@@ -51,7 +50,7 @@ impl DataFrame {
             fraction = when(has_value, lit(of_value)).otherwise(fraction)?;
         }
         let plan = within(self.logical(), seed, lit(0.0), fraction)?;
-        Ok(self.with_logical(plan))
+        Ok(self.planned(plan))
     }
 
     /// Splits the rows by chance into as many frames as there are weights, about as large in proportion
@@ -79,7 +78,7 @@ impl DataFrame {
             let is_last = number + 1 == weights.len();
             let high = if is_last { 1.0 } else { (sum / total).min(1.0) };
             let plan = within(self.logical(), seed, lit(low), lit(high))?;
-            splits.push(self.with_logical(plan));
+            splits.push(self.planned(plan));
             low = high;
         }
         Ok(splits)
@@ -87,17 +86,7 @@ impl DataFrame {
 
     fn sampled(self, sample: Sample) -> Result<Self> {
         let plan = sample.plan(self.logical())?;
-        Ok(self.with_logical(plan))
-    }
-
-    pub(super) fn logical(&self) -> LogicalPlan {
-        self.plan.logical_plan().clone()
-    }
-
-    /// A frame of another plan.
-    pub(super) fn with_logical(&self, plan: LogicalPlan) -> Self {
-        let (state, _) = self.plan.clone().into_parts();
-        self.with(Plan::new(state, plan))
+        Ok(self.planned(plan))
     }
 }
 

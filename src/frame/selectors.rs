@@ -11,7 +11,7 @@ use arrow::compute::kernels::regexp::regexp_is_match_scalar;
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::DFSchema;
 
-use super::names::{exact_names, names};
+use super::names::{names, place_of};
 use crate::error::{Error, Result};
 
 /// Which columns are meant.
@@ -116,15 +116,33 @@ impl Selector {
     /// # Errors
     /// `Query` if a name is not there, or the regular expression is none.
     pub(super) fn places(&self, schema: &DFSchema) -> Result<Vec<usize>> {
-        let fields = schema.fields();
         if let Rule::Names(wanted) = &self.0 {
-            let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();
-            let exact = exact_names(schema, &wanted)?;
-            let place = |name| fields.iter().position(|field| field.name() == name);
-            return Ok(exact.iter().filter_map(place).collect());
+            return places_of(schema, wanted);
         }
         let chosen = self.0.chosen(schema)?;
-        Ok((0..fields.len()).filter(|place| chosen[*place]).collect())
+        Ok((0..chosen.len()).filter(|place| chosen[*place]).collect())
+    }
+
+    /// The names of the columns, in the order of [`Selector::places`].
+    ///
+    /// # Errors
+    /// As for that.
+    pub(super) fn names(&self, schema: &DFSchema) -> Result<Vec<String>> {
+        let places = self.places(schema)?.into_iter();
+        Ok(places.map(|place| schema.field(place).name().clone()).collect())
+    }
+
+    /// Whether columns are named, and not only selected.
+    pub(super) fn is_of_names(&self) -> bool {
+        matches!(self.0, Rule::Names(_))
+    }
+
+    /// Another one in the place of a list of no names.
+    pub(super) fn or_if_empty(self, other: Selector) -> Selector {
+        match &self.0 {
+            Rule::Names(names) if names.is_empty() => other,
+            _ => self,
+        }
     }
 }
 
@@ -136,9 +154,8 @@ impl Rule {
         };
         Ok(match self {
             Rule::Names(wanted) => {
-                let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();
-                let exact = exact_names(schema, &wanted)?;
-                each(&|field| exact.contains(field.name()))
+                let places = places_of(schema, wanted)?;
+                (0..schema.fields().len()).map(|place| places.contains(&place)).collect()
             }
             Rule::Types(test) => each(&|field| test(field.data_type())),
             Rule::Type(data_type) => each(&|field| field.data_type() == data_type),
@@ -153,6 +170,10 @@ impl Rule {
             Rule::Others(rule) => rule.chosen(schema)?.into_iter().map(|yes| !yes).collect(),
         })
     }
+}
+
+fn places_of(schema: &DFSchema, names: &[String]) -> Result<Vec<usize>> {
+    names.iter().map(|name| place_of(schema, name)).collect()
 }
 
 fn pairs(one: Vec<bool>, other: Vec<bool>, both: fn(bool, bool) -> bool) -> Vec<bool> {
@@ -188,6 +209,12 @@ impl<const N: usize> From<[&str; N]> for Selector {
 impl<const N: usize> From<&[&str; N]> for Selector {
     fn from(names: &[&str; N]) -> Self {
         names.as_slice().into()
+    }
+}
+
+impl From<&[String]> for Selector {
+    fn from(names: &[String]) -> Self {
+        Selector(Rule::Names(names.to_vec()))
     }
 }
 

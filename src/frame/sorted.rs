@@ -39,7 +39,7 @@ impl DataFrame {
     /// As for [`DataFrame::select`].
     pub fn set_sorted(self, by: &[&str]) -> crate::Result<Self> {
         let order = self.sort_keys(by)?;
-        let input = self.plan.logical_plan().clone();
+        let input = self.logical();
         let node = Arc::new(SetSorted { input, order });
         Ok(self.planned(LogicalPlan::Extension(Extension { node })))
     }

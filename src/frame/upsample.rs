@@ -6,10 +6,11 @@ use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, UInt64Array};
 use arrow::compute::{cast, take};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, TimeUnit};
 use chrono::{DateTime, Months};
-use datafusion::common::{Column, NullEquality};
+use datafusion::common::NullEquality;
 use datafusion::functions_aggregate::min_max::{max, min};
-use datafusion::logical_expr::{Expr, JoinType, LogicalPlanBuilder};
+use datafusion::logical_expr::{JoinType, LogicalPlanBuilder};
 
+use super::join::{LEFT, RIGHT, keys_of, of};
 use super::map::Pieces;
 use super::names::{exact_names, free_name};
 use super::period::Period;
@@ -43,7 +44,7 @@ impl DataFrame {
     /// `Query` if there is no such column, or it is no time, or `every` is no length of time.
     pub fn upsample(self, time: &str, every: &str, by: &[&str]) -> Result<Self> {
         let every = Period::positive(every, "the distance of two moments")?;
-        let time = exact_names(self.plan.schema(), &[time])?.remove(0);
+        let time = self.exact_name(time)?;
         let by = exact_names(self.plan.schema(), by)?;
         let by: Vec<&str> = by.iter().map(String::as_str).collect();
         let data_type = self.schema().field_with_name(&time)?.data_type().clone();
@@ -95,62 +96,66 @@ impl DataFrame {
     /// The moments with the rows of a frame, where there are some.
     fn join_moments(self, rows: DataFrame, time: &str, by: &[&str]) -> Result<DataFrame> {
         let keys: Vec<&str> = by.iter().copied().chain([time]).collect();
-        let of = |side: &str| -> Vec<Column> {
-            keys.iter().map(|key| Column::new(Some(side), *key)).collect()
-        };
         let names: Vec<String> =
             rows.schema().fields().iter().map(|field| field.name().clone()).collect();
-        let (state, left) = self.plan.alias("l")?.into_parts();
-        let (_, right) = rows.plan.alias("r")?.into_parts();
+        let (state, left) = self.plan.alias(LEFT)?.into_parts();
+        let (_, right) = rows.plan.alias(RIGHT)?.into_parts();
         let joined = LogicalPlanBuilder::from(left).join_detailed(
             right,
             JoinType::Left,
-            (of("l"), of("r")),
+            (keys_of(LEFT, &keys), keys_of(RIGHT, &keys)),
             None,
             NullEquality::NullEqualsNull,
         )?;
         let columns = names.iter().map(|name| {
-            let side = if keys.contains(&name.as_str()) { "l" } else { "r" };
-            Expr::Column(Column::new(Some(side), name)).alias(name)
+            let side = if keys.contains(&name.as_str()) { LEFT } else { RIGHT };
+            of(side, name).alias(name)
         });
         let plan = joined.project(columns)?.build()?;
         Ok(DataFrame::new(self.session, Plan::new(state, plan)))
     }
 }
 
-/// How moments follow each other, in a unit.
-#[derive(Debug, Clone, Copy)]
-enum Steps {
-    Fixed(i64),
-    Months(u32, TimeUnit),
+/// How moments follow each other: months, and so much of a unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Steps {
+    months: i32,
+    rest: i64,
+    unit: TimeUnit,
 }
 
 impl Steps {
-    fn new(every: Period, unit: TimeUnit) -> Result<Self> {
-        if let Some(months) = every.months().and_then(|months| u32::try_from(months).ok()) {
-            return Ok(Steps::Months(months, unit));
-        }
-        let (least, most) = every.nanosecond_bounds();
+    /// # Errors
+    /// `Query` if they are not of whole units.
+    pub(super) fn new(every: Period, unit: TimeUnit) -> Result<Self> {
+        let (months, rest) = every.parts();
         let each = i128::from(nanoseconds(unit));
-        match i64::try_from(least / each) {
-            Ok(step) if least == most && least % each == 0 => Ok(Steps::Fixed(step)),
+        match i64::try_from(rest / each) {
+            Ok(whole) if rest % each == 0 => Ok(Steps { months, rest: whole, unit }),
             _ => Err(Error::query(format!("no column of this type has moments {every} apart"))
-                .with_hint("cast it to timestamp(9), or give `every` in one unit")),
+                .with_hint("cast it to timestamp(9)")),
         }
     }
 
-    /// The moment of a number after another.
-    fn moment(self, from: i64, number: i64) -> Option<i64> {
-        match self {
-            Steps::Fixed(step) => from.checked_add(step.checked_mul(number)?),
-            Steps::Months(months, unit) => {
-                let per_second = 1_000_000_000 / nanoseconds(unit);
-                let (second, rest) = (from.div_euclid(per_second), from.rem_euclid(per_second));
-                let months = Months::new(months.checked_mul(u32::try_from(number).ok()?)?);
-                let moved = DateTime::from_timestamp(second, 0)?.checked_add_months(months)?;
-                moved.timestamp().checked_mul(per_second)?.checked_add(rest)
-            }
-        }
+    /// The moment of a number after another, or before if they go back.
+    pub(super) fn moment(self, from: i64, number: i64) -> Option<i64> {
+        let start = match self.months {
+            0 => from,
+            each => self.months_later(from, each.checked_mul(i32::try_from(number).ok()?)?)?,
+        };
+        start.checked_add(self.rest.checked_mul(number)?)
+    }
+
+    fn months_later(self, from: i64, months: i32) -> Option<i64> {
+        let per_second = 1_000_000_000 / nanoseconds(self.unit);
+        let (second, rest) = (from.div_euclid(per_second), from.rem_euclid(per_second));
+        let start = DateTime::from_timestamp(second, 0)?;
+        let count = Months::new(months.unsigned_abs());
+        let moved = match months {
+            ..0 => start.checked_sub_months(count)?,
+            _ => start.checked_add_months(count)?,
+        };
+        moved.timestamp().checked_mul(per_second)?.checked_add(rest)
     }
 }
 

@@ -162,7 +162,7 @@ pub(super) fn rank(expr: Expr, ties: Ties, descending: bool) -> Expr {
 /// The value `distance` rows before, or after if negative; `fill` where there is no such row.
 pub(super) fn shift(expr: Expr, distance: i64, fill: Option<ScalarValue>) -> Expr {
     if distance < 0 {
-        windows::lead(expr, Some(-distance), fill)
+        windows::lead(expr, Some(distance.saturating_neg()), fill)
     } else {
         windows::lag(expr, Some(distance), fill)
     }

@@ -87,8 +87,8 @@ impl WriteOptions {
         WriteOptions { single_file: Some(yes), ..self }
     }
 
-    /// What happens to what is there. If nothing is said, a file is replaced, and files are added to
-    /// a folder.
+    /// What happens to what is there. If nothing is said, a file is replaced, and nothing is written
+    /// into a folder with something in it.
     pub fn if_exists(self, what: IfExists) -> Self {
         WriteOptions { if_exists: Some(what), ..self }
     }
@@ -155,10 +155,9 @@ impl DataFrame {
                 target.display()
             ))
             .with_hint("write a folder of files: single_file(false)")),
-            Some(IfExists::Fail) if is_taken(target) => {
-                let taken = std::io::Error::from(std::io::ErrorKind::AlreadyExists);
-                Err(Error::io("write", target, taken))
-            }
+            Some(IfExists::Fail) if is_taken(target) => Err(taken(target)),
+            None if !is_file && is_taken(target) => Err(taken(target)
+                .with_hint("say with if_exists whether the files are added or replace the others")),
             Some(IfExists::Replace) if target.is_dir() => {
                 let (new, folder) = beside(target)?;
                 let metrics = self.copy_to(&new, is_file, format, options).await?;
@@ -196,7 +195,7 @@ impl DataFrame {
             url.push('/');
         }
         let plan = LogicalPlanBuilder::copy_to(
-            self.plan.logical_plan().clone(),
+            self.logical(),
             url,
             format_as_file_type(factory),
             settings,
@@ -209,6 +208,10 @@ impl DataFrame {
         }
         Ok(QueryMetrics { rows, ..stream.metrics() })
     }
+}
+
+fn taken(target: &Path) -> Error {
+    Error::io("write", target, std::io::Error::from(std::io::ErrorKind::AlreadyExists))
 }
 
 /// Whether there is a file, or a folder with something in it.

@@ -24,7 +24,6 @@ mod table;
 mod types;
 mod window;
 
-use std::any::Any;
 use std::hash::{Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -196,14 +195,21 @@ impl<T: ?Sized> std::fmt::Debug for Same<T> {
 
 /// What a function of the program gives; its failure or panic as an error that names it.
 fn guarded<T>(name: &str, run: impl FnOnce() -> Result<T, String>) -> datafusion::error::Result<T> {
-    match catch_unwind(AssertUnwindSafe(run)) {
+    match caught(run) {
         Ok(Ok(result)) => Ok(result),
         Ok(Err(message)) => exec_err!("function \"{name}\": {message}"),
-        Err(panic) => exec_err!("function \"{name}\" panicked: {}", text_of(panic.as_ref())),
+        Err(said) => exec_err!("function \"{name}\" panicked: {said}"),
     }
 }
 
-fn text_of(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+/// Runs what the program wrote.
+///
+/// # Errors
+/// What it panics with.
+pub(crate) fn caught<T>(run: impl FnOnce() -> T) -> std::result::Result<T, String> {
+    catch_unwind(AssertUnwindSafe(run)).map_err(|panic| {
+        let text = panic.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        text.unwrap_or("no message").to_string()
+    })
 }

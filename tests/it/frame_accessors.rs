@@ -2,6 +2,7 @@
 
 use brimful::{ErrorKind, Expr, ExprMethods, Roll, col};
 
+use crate::support::assert_query_error;
 use crate::support::series::{frame_of, line};
 
 /// `t`, in order of `i`.
@@ -102,6 +103,85 @@ async fn times_are_rounded() {
     }
 }
 
+/// Moments of UTC, in order of `i`, shown by the clocks of a zone.
+fn moments(zone: &str, times: &[&str]) -> String {
+    let rows: Vec<String> =
+        times.iter().enumerate().map(|(i, time)| format!("({i}, '{time}:00')")).collect();
+    format!(
+        "SELECT i, arrow_cast(arrow_cast(CAST(t AS TIMESTAMP(6)), \
+         'Timestamp(Microsecond, Some(\"UTC\"))'), 'Timestamp(Microsecond, Some(\"{zone}\"))') AS t \
+         FROM (VALUES {}) AS v(i, t)",
+        rows.join(", ")
+    )
+}
+
+#[tokio::test]
+async fn periods_start_as_the_clocks_of_a_zone_show() {
+    let truncated = |zone: &'static str, time: &'static str, every: &'static str| async move {
+        of(&moments(zone, &[time]), col("t").dt().truncate(every)).await
+    };
+    // t.dt.truncate(every); 2024-10-27 02:00 is there twice in Berlin, 2024-03-31 02:00 never.
+    let cases = [
+        ("America/New_York", "2024-01-15T02:00", "1d", "2024-01-14T00:00:00-05:00"),
+        ("America/New_York", "2024-01-15T02:00", "6h", "2024-01-14T18:00:00-05:00"),
+        ("America/New_York", "2024-01-15T02:00", "1mo", "2024-01-01T00:00:00-05:00"),
+        ("Asia/Kolkata", "2024-01-15T02:00", "1h", "2024-01-15T07:00:00+05:30"),
+        ("Europe/Berlin", "2024-10-27T00:30", "1h", "2024-10-27T02:00:00+02:00"),
+        ("Europe/Berlin", "2024-10-27T01:30", "1h", "2024-10-27T02:00:00+01:00"),
+        ("Europe/Berlin", "2024-10-27T02:30", "2h", "2024-10-27T02:00:00+01:00"),
+        ("Europe/Berlin", "2024-03-31T01:30", "2h", "2024-03-31T03:00:00+02:00"),
+        ("Europe/Berlin", "2024-03-31T01:30", "1d", "2024-03-31T00:00:00+01:00"),
+        // Its clocks go forward at midnight.
+        ("America/Sao_Paulo", "2018-11-04T12:00", "1d", "2018-11-04T01:00:00-02:00"),
+    ];
+    for (zone, time, every, expected) in cases {
+        assert_eq!(truncated(zone, time, every).await, expected, "{zone} {time} {every}");
+    }
+    let new_york = moments("America/New_York", &["2024-01-15T02:00", "2024-01-14T05:00"]);
+    let ceil = of(&new_york, col("t").dt().ceil("1d")).await;
+    assert_eq!(ceil, "2024-01-15T00:00:00-05:00 | 2024-01-14T00:00:00-05:00");
+    // t.dt.round("1h"), t.dt.round("2h")
+    let berlin = moments("Europe/Berlin", &["2024-10-27T00:30", "2024-10-27T02:30"]);
+    let hours = of(&berlin, col("t").dt().round("1h")).await;
+    assert_eq!(hours, "2024-10-27T02:00:00+01:00 | 2024-10-27T04:00:00+01:00");
+}
+
+#[tokio::test]
+async fn far_times_and_dates_have_starts() {
+    let sql = "SELECT i, CAST(t AS TIMESTAMP(6)) AS t, CAST(t AS DATE) AS d FROM (VALUES \
+               (1, '9999-12-31'), (2, '1066-10-14'), (3, NULL)) AS v(i, t)";
+    let months = of(sql, col("t").dt().truncate("1mo")).await;
+    assert_eq!(months, "9999-12-01T00:00:00 | 1066-10-01T00:00:00 | -");
+    // A date stays one.
+    assert_eq!(of(sql, col("d").dt().truncate("1y")).await, "9999-01-01 | 1066-01-01 | -");
+    assert_eq!(of(sql, col("d").dt().truncate("1h")).await, "9999-12-31 | 1066-10-14 | -");
+    assert_eq!(of(sql, col("d").dt().ceil("1mo")).await, "+10000-01-01 | 1066-11-01 | -");
+}
+
+#[tokio::test]
+async fn times_that_clocks_show_twice_or_never() {
+    let of_time = |time: &str| format!("SELECT 1 AS i, CAST('{time}:00' AS TIMESTAMP(6)) AS t");
+    let t = || col("t").dt();
+    let cases = [("2024-10-27T02:30", "twice"), ("2024-03-31T02:30", "never")];
+    for (time, how_often) in cases {
+        let frame = frame_of(&of_time(time)).await;
+        let frame = frame.select([t().replace_time_zone(Some("Europe/Berlin"))]).unwrap();
+        let shown = time.replace('T', " ");
+        assert_query_error(
+            frame.collect().await,
+            &format!("clocks in Europe/Berlin show {shown}:00 {how_often}"),
+            Some("replace_time_zone_or_null gives NULL for such times"),
+        );
+        let or_null = t().replace_time_zone_or_null(Some("Europe/Berlin"));
+        assert_eq!(of(&of_time(time), Ok(or_null)).await, "-");
+    }
+    // s.dt.month_end() is an error too.
+    let march = moments("Europe/Berlin", &["2024-03-15T01:30"]);
+    let ends = frame_of(&march).await.select([t().month_end()]).unwrap();
+    let error = ends.collect().await.unwrap_err();
+    assert_eq!(error.to_string(), "clocks in Europe/Berlin show 2024-03-31 02:30:00 never");
+}
+
 #[tokio::test]
 async fn times_are_moved() {
     let t = || col("t").dt();
@@ -186,17 +266,30 @@ async fn durations() {
 async fn texts_are_searched() {
     let x = || col("x").str();
     let cases = [
-        (Ok(x().contains("d-1")), "true | false | - | false | false | false"),
-        (Ok(x().contains_regex("[0-9]")), "true | false | - | true | true | false"),
+        (Ok(x().contains_literal("d-1")), "true | false | - | false | false | false"),
+        (Ok(x().contains("[0-9]")), "true | false | - | true | true | false"),
         (Ok(x().starts_with("é")), "false | true | - | false | false | false"),
         (Ok(x().ends_with("b ")), "true | false | - | false | false | false"),
         (Ok(x().extract(r"([a-z]+)-(\d)", 2)), "1 | - | - | - | - | -"),
         (Ok(x().extract(r"([a-z]+)-(\d)", 0)), "cd-1 | - | - | - | - | -"),
         (Ok(x().count_matches("[ab]")), "3 | 1 | - | 0 | 0 | 0"),
-        (x().find("b"), "3 | - | - | - | - | -"),
+        (Ok(x().find("[bé]")), "3 | 0 | - | - | - | -"),
+        (Ok(x().find_literal("+")), "- | - | - | - | 0 | -"),
         (Ok(x().levenshtein(brimful::lit("éb"))), "11 | 1 | - | 3 | 2 | 2"),
     ];
     all(TEXTS, cases).await;
+}
+
+#[tokio::test]
+async fn groups_of_a_pattern_keep_their_numbers() {
+    let sql = "SELECT * FROM (VALUES (1, 'b'), (2, 'ab'), (3, 'c'), (4, NULL)) AS v(i, x)";
+    // pl.Series(["b", "ab", "c", None]).str.extract("(a)?(b)", group)
+    for (group, expected) in [(0, "b | ab | - | -"), (1, "- | a | - | -"), (2, "b | b | - | -")] {
+        assert_eq!(of(sql, Ok(col("x").str().extract("(a)?(b)", group))).await, expected);
+    }
+    assert_eq!(of(sql, Ok(col("x").str().extract("(a)?(b)", 3))).await, "- | - | - | -");
+    let wrong = frame_of(sql).await.select([col("x").str().extract("(", 1)]).unwrap_err();
+    assert_eq!(wrong.to_string(), "\"(\" is no regular expression");
 }
 
 #[tokio::test]
@@ -205,18 +298,18 @@ async fn texts_are_changed() {
     let cases = [
         (Ok(x().replace("a", "_")), "  Ab cd-1_b  | é_ | - | -42 | +7 | "),
         (Ok(x().replace_all("([ab])", "<${1}>")), "  A<b> cd-1<a><b>  | é<a> | - | -42 | +7 | "),
-        (Ok(x().replace_literal("-", "+")), "  Ab cd+1ab  | éa | - | +42 | +7 | "),
+        (Ok(x().replace_all_literal("-", "+")), "  Ab cd+1ab  | éa | - | +42 | +7 | "),
         (Ok(x().to_lowercase()), "  ab cd-1ab  | éa | - | -42 | +7 | "),
         (Ok(x().to_uppercase()), "  AB CD-1AB  | ÉA | - | -42 | +7 | "),
         (Ok(x().strip_chars(None)), "Ab cd-1ab | éa | - | -42 | +7 | "),
         (Ok(x().strip_chars(Some(" b"))), "Ab cd-1a | éa | - | -42 | +7 | "),
         (Ok(x().strip_chars_start(None)), "Ab cd-1ab  | éa | - | -42 | +7 | "),
         (Ok(x().strip_chars_end(None)), "  Ab cd-1ab | éa | - | -42 | +7 | "),
-        (x().strip_prefix("  A"), "b cd-1ab  | éa | - | -42 | +7 | "),
-        (x().strip_suffix("b "), "  Ab cd-1a | éa | - | -42 | +7 | "),
-        (x().pad_start(4, '*'), "  Ab cd-1ab  | **éa | - | *-42 | **+7 | ****"),
-        (x().pad_end(4, '*'), "  Ab cd-1ab  | éa** | - | -42* | +7** | ****"),
-        (x().zfill(4), "  Ab cd-1ab  | 00éa | - | -042 | +007 | 0000"),
+        (Ok(x().strip_prefix("  A")), "b cd-1ab  | éa | - | -42 | +7 | "),
+        (Ok(x().strip_suffix("b ")), "  Ab cd-1a | éa | - | -42 | +7 | "),
+        (Ok(x().pad_start(4, '*')), "  Ab cd-1ab  | **éa | - | *-42 | **+7 | ****"),
+        (Ok(x().pad_end(4, '*')), "  Ab cd-1ab  | éa** | - | -42* | +7** | ****"),
+        (Ok(x().zfill(4)), "  Ab cd-1ab  | 00éa | - | -042 | +007 | 0000"),
         (Ok(x().reverse()), " ba1-dc bA   | aé | - | 24- | 7+ | "),
     ];
     all(TEXTS, cases).await;
@@ -229,13 +322,17 @@ async fn texts_are_measured_and_cut() {
         (x().len_chars(), "12 | 2 | - | 3 | 2 | 0"),
         (x().len_bytes(), "12 | 3 | - | 3 | 2 | 0"),
         (x().slice(1, Some(2)), " A | a | - | 42 | 7 | "),
-        (x().slice(-3, Some(2)), "ab | éa | - | -4 | +7 | "),
+        (x().slice(-3, Some(2)), "ab | é | - | -4 | + | "),
         (x().slice(-3, None), "ab  | éa | - | -42 | +7 | "),
+        (x().slice(-4, Some(2)), "1a |  | - | - |  | "),
+        (x().slice(i64::MIN, Some(9)), " |  | - |  |  | "),
         (x().head(2), "   | éa | - | -4 | +7 | "),
         (x().head(-2), "  Ab cd-1a |  | - | - |  | "),
         (x().tail(2), "b  | éa | - | 42 | +7 | "),
         (x().tail(-1), " Ab cd-1ab  | a | - | 42 | 7 | "),
         (x().split(" "), "[, , Ab, cd-1ab, ] | [éa] | - | [-42] | [+7] | []"),
+        (x().split("x").list().len(), "1 | 1 | - | 1 | 1 | 1"),
+        (x().split("").list().len(), "12 | 2 | - | 3 | 2 | 0"),
     ];
     all(TEXTS, cases.map(|(expr, expected)| (Ok(expr), expected))).await;
 }
@@ -275,6 +372,8 @@ async fn lists() {
     all(LISTS, cases.map(|(expr, expected)| (Ok(expr), expected))).await;
     let mean = of(LISTS, Ok(l().mean())).await;
     assert!(mean.starts_with("1.666666666666666") && mean.ends_with(" | - | - | 5.0"), "{mean}");
+    let nested = "SELECT 1 AS i, [[1, 2], [3]] AS l";
+    assert_eq!(of(nested, Ok(l().len())).await, "2");
     let unique = of(LISTS, Ok(l().unique().list().len())).await;
     assert_eq!(unique, "3 | 0 | - | 1");
 }

@@ -222,7 +222,7 @@ async fn what_cannot_be_joined() {
     let join = |options: AsofOptions| frame.clone().join_asof(frame.clone(), &options);
     assert_eq!(kind(join(AsofOptions::on("nothing"))), ErrorKind::Query);
     assert_eq!(kind(join(AsofOptions::on("k").by(["nothing"]))), ErrorKind::Query);
-    assert_eq!(kind(join(AsofOptions::on("k").left_right_by(["s"], []))), ErrorKind::Query);
+    assert_eq!(kind(join(AsofOptions::on("k").left_right_by(["s"], [""; 0]))), ErrorKind::Query);
     assert_eq!(kind(join(AsofOptions::on("s").tolerance(1))), ErrorKind::Query);
     assert_eq!(kind(join(AsofOptions::on("t").tolerance(1))), ErrorKind::Query);
     assert_eq!(kind(join(AsofOptions::on("k").tolerance(-1))), ErrorKind::Query);
@@ -247,6 +247,9 @@ async fn names_of_the_result() {
     let options = AsofOptions::left_right_on("T", "u").left_right_by(["K"], ["j"]);
     let joined = left.clone().join_asof(right.clone(), &options).unwrap();
     assert_eq!(names(joined), ["k", "t", "v", "u", "v_right", "t_right"]);
+    let error =
+        left.clone().join_asof(right.clone(), &AsofOptions::on("t").suffix("")).unwrap_err();
+    assert_eq!(error.to_string(), "two columns would have the name \"v\"");
     let joined = left.join_asof(right, &AsofOptions::on("t").suffix("_r")).unwrap();
     assert_eq!(names(joined.clone()), ["k", "t", "v", "j", "u", "v_r"]);
     assert_eq!(rows(joined).await, ["1|1|1|1|1|1"]);

@@ -1,6 +1,7 @@
 //! The columns of a frame: selected by name, type and pattern, renamed, cast, added.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringArray};
 use arrow::datatypes::{DataType, Int64Type};
@@ -9,9 +10,9 @@ use brimful::selectors::{
     all, boolean, contains, ends_with, except, float, integer, matches, nested, numeric, of_type,
     starts_with, temporal, text,
 };
-use brimful::{DataFrame, ErrorKind, Selector, ValueExpr, apply, col, lit, when};
+use brimful::{DataFrame, ErrorKind, ExprMethods, Selector, ValueExpr, apply, col, lit, when};
 
-use crate::support::{assert_query_error, frame_of, in_line, rising};
+use crate::support::{assert_query_error, frame_of, in_line, plain_session, rising};
 
 /// One column of each kind.
 const KINDS: &str = "SELECT 1::BIGINT AS id, 2::INT AS n_small, 1.5::DOUBLE AS x, \
@@ -218,6 +219,9 @@ async fn a_function_of_the_program_makes_a_column() {
     let wrong = apply([col("id")], DataType::Utf8, |columns| Ok(Arc::clone(&columns[0])));
     let error = people.clone().select([wrong]).unwrap().collect().await.unwrap_err();
     assert!(error.to_string().contains("Int64 where Utf8 was said"), "{error}");
+    let panics = apply([col("id")], DataType::Int64, |_| panic!("no such thing"));
+    let error = people.clone().select([panics]).unwrap().collect().await.unwrap_err();
+    assert_eq!(error.to_string(), "apply panicked: no such thing");
     let failing =
         apply([col("id")], DataType::Int64, |_| Err(brimful::Error::input("no such day")));
     let error = people.select([failing]).unwrap().collect().await.unwrap_err();
@@ -260,4 +264,52 @@ async fn values_are_tested() {
     );
     let names = people.filter(col("name").is_in(["Ann", "Cid", "Dan"])).unwrap();
     assert_eq!(in_line(names.agg([sum(col("id"))]).unwrap()).await, "4");
+}
+
+#[tokio::test]
+async fn names_of_two_tables_are_told_apart() {
+    let session = plain_session();
+    for (name, values) in [("one", vec![1, 2]), ("two", vec![2, 3])] {
+        session.register(name, session.frame([("id", values.into())]).unwrap()).unwrap();
+    }
+    let both = "SELECT * FROM one LEFT JOIN two ON one.id = two.id ORDER BY one.id";
+    let both = session.sql(both).await.unwrap();
+    assert_eq!(in_line(both.clone().drop("two.id").unwrap()).await, "1 | 2");
+    assert_eq!(in_line(both.clone().drop("one.id").unwrap()).await, "- | 2");
+    assert_eq!(in_line(both.clone().select_columns(["two.id"]).unwrap()).await, "- | 2");
+    assert_eq!(in_line(both.clone().select_columns(all() - "two.id").unwrap()).await, "1 | 2");
+    assert_eq!(in_line(both.clone().drop_nulls("two.id").unwrap()).await, "2 2");
+    let filled = both.clone().fill_null_in("two.id", 0).unwrap();
+    assert_eq!(in_line(filled.clone()).await, "1 0 | 2 2");
+    // It is still known by the name of its table.
+    assert_eq!(in_line(filled.drop("two.id").unwrap()).await, "1 | 2");
+    let renamed = both.clone().rename([("two.id", "other")]).unwrap();
+    assert_eq!(names(&renamed), ["id", "other"]);
+    assert_eq!(in_line(renamed.drop("other").unwrap()).await, "1 | 2");
+    let texts = both.cast("two.id", DataType::Float64).unwrap();
+    assert_eq!(in_line(texts).await, "1 - | 2 2.0");
+}
+
+#[tokio::test]
+async fn a_value_is_computed_once() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&calls);
+    let slow = || {
+        let calls = Arc::clone(&counted);
+        apply([col("x")], DataType::Float64, move |columns| {
+            calls.fetch_add(columns[0].len(), Ordering::Relaxed);
+            Ok(Arc::clone(&columns[0]))
+        })
+    };
+    let frame = plain_session().frame([("x", vec![1.0, f64::NAN, 3.0].into())]).unwrap();
+    let cases = [
+        (slow().fill_nan(lit(0.0)), "1.0 | 0.0 | 3.0"),
+        (slow().replace([(lit(1.0), lit(2.0)), (lit(3.0), lit(1.0))]), "2.0 | NaN | 1.0"),
+        (slow().cut(&[1.0, 2.0], Some(&["a", "b", "c"]), false).unwrap(), "a | - | c"),
+    ];
+    for (expr, expected) in cases {
+        calls.store(0, Ordering::Relaxed);
+        assert_eq!(in_line(frame.clone().select([expr]).unwrap()).await, expected);
+        assert_eq!(calls.load(Ordering::Relaxed), 3, "{expected}");
+    }
 }

@@ -100,9 +100,22 @@ async fn ranges_of_days_and_times() {
         in_line(hours).await,
         "2024-01-01T00:00:00 | 2024-01-01T06:00:00 | 2024-01-01T12:00:00"
     );
+    // pl.date_range(date(2024, 1, 31), date(2024, 5, 30), "1mo")
+    let ends = session.date_range(day("2024-01-31"), day("2024-05-30"), "1mo").unwrap();
+    assert_eq!(in_line(ends).await, "2024-01-31 | 2024-02-29 | 2024-03-31 | 2024-04-30");
+    let back = session.date_range(day("2024-03-31"), day("2024-01-01"), "-1mo").unwrap();
+    assert_eq!(in_line(back).await, "2024-03-31 | 2024-02-29 | 2024-01-31");
+    let far = session.date_range(day("9998-12-31"), day("9999-12-31"), "1q").unwrap();
+    assert_eq!(far.clone().count().await.unwrap(), 5);
+    assert_eq!(in_line(far.tail(1).unwrap()).await, "9999-12-31");
+    let none = session.date_range(day("2024-01-03"), day("2024-01-02"), "1d").unwrap();
+    assert_eq!(none.count().await.unwrap(), 0);
+    let times = session.date_range(time("2024-01-01T00:00:00"), day("2024-01-02"), "1d").unwrap();
+    let microseconds = DataType::Timestamp(TimeUnit::Microsecond, None);
+    assert_eq!(times.dtypes(), [microseconds]);
     let back = session.date_range(day("2024-01-03"), day("2024-01-02"), "-1 day").unwrap();
     assert_eq!(in_line(back).await, "2024-01-03 | 2024-01-02");
-    for interval in ["0 days", "often", ""] {
+    for interval in ["0 days", "often", "", "3i", "1ns"] {
         let result = session.date_range(day("2024-01-01"), day("2024-01-02"), interval);
         assert_eq!(result.unwrap_err().kind(), ErrorKind::Query, "{interval}");
     }
@@ -224,7 +237,7 @@ async fn a_folder_for_each_value() {
     let plain = read(ReadOptions::parquet().hive_partitioning(false)).await.unwrap();
     assert_eq!(plain.columns(), ["n"]);
     assert_query_error(
-        ten().write(&folder, WriteOptions::csv().partition_by(["kk"])).await,
+        ten().write(place.path("other"), WriteOptions::csv().partition_by(["kk"])).await,
         "no column \"kk\"",
         Some("the columns are n, k"),
     );
@@ -245,6 +258,10 @@ async fn what_is_there_is_added_to_replaced_or_kept() {
     write(IfExists::Append).await.unwrap();
     assert_eq!(rows().await, "20 90");
     assert_eq!(write(IfExists::Fail).await.unwrap_err().kind(), ErrorKind::Io);
+    let unsaid = ten().write(&folder, WriteOptions::csv()).await.unwrap_err();
+    assert_eq!(unsaid.kind(), ErrorKind::Io);
+    assert!(unsaid.hint().is_some_and(|hint| hint.contains("if_exists")), "{unsaid}");
+    assert_eq!(rows().await, "20 90");
     // The rows that are written come from what they replace.
     let twenty = session.read([folder.to_string_lossy()], ReadOptions::new()).await.unwrap();
     let options = WriteOptions::csv().if_exists(IfExists::Replace);

@@ -2,6 +2,7 @@
 
 use brimful::{DataFrame, ErrorKind, ExprMethods, col};
 
+use crate::support::plain_session;
 use crate::support::series::{assert_close, frame_of, line, numbers, series, two_series};
 
 fn up(name: &str) -> brimful::SortExpr {
@@ -115,6 +116,10 @@ async fn cut_by_breaks() {
     let expected = "1 low | 2 low | 3 mid | 4 mid | 5 mid | 6 high";
     assert_eq!(line(cut(frame.clone(), Some(labels), false)).await, expected);
     assert_eq!(line(cut(series(&[None]).await, None, false)).await, "1 -");
+    // pl.Series([nan, -nan]).cut([2, 5])
+    let nans =
+        plain_session().frame([("i", vec![1, 2].into()), ("x", vec![f64::NAN, -f64::NAN].into())]);
+    assert_eq!(line(cut(nans.unwrap(), None, false)).await, "1 - | 2 -");
     for (breaks, labels) in
         [(vec![], None), (vec![2.0, 2.0], None), (vec![f64::NAN], None), (vec![1.0], Some(labels))]
     {

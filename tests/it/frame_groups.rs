@@ -5,7 +5,7 @@ use brimful::aggregates::{
     count_distinct, cov, cov_pop, first_by, grouping, last_by, len, list, max, mean, median, min,
     n_unique, quantile, std, std_pop, string_agg, sum, var, var_pop,
 };
-use brimful::{DataFrame, ExprFunctionExt, Session, col, lit};
+use brimful::{DataFrame, ExprFunctionExt, Session, col, lit, when};
 
 use crate::support::{
     Place, assert_query_error, frame_of, in_line, in_line_sorted, rising, spilling_session,
@@ -33,6 +33,30 @@ async fn aggregates_have_names() {
     let frame = by_shop(sales().await).agg([sum(col("paid")).alias("total"), len().alias("n")]);
     assert_eq!(frame.as_ref().unwrap().columns(), ["shop", "total", "n"]);
     assert_eq!(sorted(frame).await, "x 3.0 3 | y 8.0 1 | - 2.0 1");
+}
+
+#[tokio::test]
+async fn aggregates_without_an_alias_have_the_name_of_a_column() {
+    let names = |frame: brimful::Result<DataFrame>| frame.unwrap().columns();
+    let of_many = by_shop(sales().await).agg([
+        mean(col("Paid")),
+        n_unique(col("item")),
+        quantile(col("day") + lit(1), 0.5).alias("late"),
+        len(),
+    ]);
+    assert_eq!(names(of_many), ["shop", "paid", "item", "late", "len"]);
+    let part = by_shop(sales().await).agg([lit(100.0) * sum(col("paid")) / sum(col("day"))]);
+    assert_eq!(names(part), ["shop", "paid"]);
+    let choice = when(sum(col("day")).gt(lit(3))).then(max(col("item"))).otherwise(lit("?"));
+    assert_eq!(names(by_shop(sales().await).agg([choice])), ["shop", "item"]);
+    assert_query_error(
+        by_shop(sales().await).agg([min(col("day")), max(col("day"))]),
+        "two columns would have the name \"day\"",
+        Some("give one of them another name"),
+    );
+    // The names of files and tables are in no name.
+    let frame = sales().await.select([col("day") + lit(1), col("paid")]).unwrap();
+    assert_eq!(frame.columns(), ["day + Int32(1)", "paid"]);
 }
 
 #[tokio::test]

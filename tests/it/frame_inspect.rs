@@ -85,6 +85,32 @@ async fn frames_are_compared() {
 }
 
 #[tokio::test]
+async fn equal_values_may_differ_in_their_bytes() {
+    let session = plain_session();
+    let floats = |values: Vec<f64>| session.frame([("x", values.into())]).unwrap();
+    let (one, other) = (|| floats(vec![0.0, f64::NAN]), || floats(vec![-0.0, -f64::NAN]));
+    assert!(one().equals(other()).await.unwrap());
+    assert!(one().equals_unordered(other()).await.unwrap());
+    assert!(!one().equals(floats(vec![0.0, 1.0])).await.unwrap());
+    // Texts of two types, also within others.
+    let of = |kind: &str| {
+        let sql =
+            format!("SELECT arrow_cast('a', '{kind}') AS t, [arrow_cast('b', '{kind}')] AS l");
+        let session = session.clone();
+        async move { session.sql(&sql).await.unwrap() }
+    };
+    assert!(of("Utf8").await.equals(of("Utf8View").await).await.unwrap());
+    assert!(of("Utf8View").await.equals_unordered(of("LargeUtf8").await).await.unwrap());
+    let number = session.sql("SELECT 1 AS t, ['b'] AS l").await.unwrap();
+    assert!(!of("Utf8").await.equals(number).await.unwrap());
+    let lists = |x: &'static str| {
+        let session = session.clone();
+        async move { session.sql(&format!("SELECT [{x}::DOUBLE] AS x")).await.unwrap() }
+    };
+    assert!(lists("0.0").await.equals(lists("-0.0").await).await.unwrap());
+}
+
+#[tokio::test]
 #[ignore = "prints for the test below"]
 async fn two_rows_for_the_test_below() {
     let rows = plain_session().frame([("n", vec![101, 202, 303].into())]).unwrap();

@@ -171,6 +171,11 @@ async fn rows_below_each_other() {
         "the column \"a\" is Int64 in one frame and Float64 in another",
         Some("cast one of them, or use VerticalRelaxed for a common type"),
     );
+    let literal =
+        plain_session().frame([("a", vec![4_i64].into()), ("b", vec!["v"].into())]).unwrap();
+    let texts = concat([literal.clone(), one.clone()], Concat::Vertical).unwrap();
+    assert_ne!(literal.dtypes(), one.dtypes());
+    assert_eq!(in_line_sorted(texts).await, "1 x | 4 v");
     let relaxed = concat([one.clone(), wide], Concat::VerticalRelaxed).unwrap();
     assert_eq!(in_line_sorted(relaxed).await, "1.0 x | 2.5 z");
     for (first, second) in [(&one, &more), (&more, &one)] {

@@ -20,6 +20,8 @@ async fn rows_with_nulls_are_left_out() {
     assert_eq!(in_line(gaps().await.drop_nulls(&[]).unwrap()).await, "1 2.0 a true");
     let some = gaps().await.drop_nulls(&["T", "n"]).unwrap();
     assert_eq!(in_line(some).await, "1 2.0 a true | 3 - c false");
+    let numbers = gaps().await.drop_nulls(float() | text()).unwrap();
+    assert_eq!(in_line(numbers).await, "1 2.0 a true");
     assert_query_error(
         gaps().await.drop_nulls(&["tt"]),
         "no column \"tt\"",
@@ -47,6 +49,23 @@ async fn nulls_are_filled_in_columns_of_a_kind() {
 }
 
 #[tokio::test]
+async fn a_column_that_is_named_is_filled_or_refused() {
+    assert_query_error(
+        gaps().await.fill_null_in(["n", "ok"], 0),
+        "the column \"ok\" of Boolean cannot be filled with 0",
+        Some("fill it with a value of its type, or cast it before"),
+    );
+    let refused = [
+        gaps().await.fill_nulls([("ok", lit("no"))]),
+        gaps().await.fill_null_in("t", Fill::Mean),
+        gaps().await.fill_null_in("t", Fill::Zero),
+    ];
+    for result in refused {
+        assert!(result.unwrap_err().to_string().contains("cannot be filled with"));
+    }
+}
+
+#[tokio::test]
 async fn nulls_are_filled_with_what_the_column_has() {
     let rows = || async { gaps().await.select([col("n"), col("x"), col("t")]).unwrap() };
     let filled =
@@ -62,6 +81,10 @@ async fn each_column_has_its_own_filling() {
     let frame = gaps().await.fill_nulls([("n", lit(9)), ("t", lit("?"))]).unwrap();
     assert_eq!(in_line(frame).await, "1 2.0 a true | 9 4.0 ? - | 3 - c false");
     assert!(gaps().await.fill_nulls([("m", lit(9))]).is_err());
+    // What is put into one is not seen by the others.
+    let gaps = "SELECT 1 AS a, NULL::INT AS b, NULL::INT AS c";
+    let frame = frame_of(gaps).await.fill_nulls([("b", col("a")), ("c", col("b"))]).unwrap();
+    assert_eq!(in_line(frame).await, "1 1 -");
 }
 
 #[tokio::test]
@@ -90,6 +113,13 @@ async fn values_are_replaced() {
     let gone = gaps().await.select([col("n").replace([(lit(3), null())]).alias("n")]).unwrap();
     assert_eq!(in_line(gone).await, "1 | - | -");
     assert!(gaps().await.replace("m", [(lit(1), lit(2))]).is_err());
+    // Numbers by words, the first pair of several, and each kind of NaN and zero.
+    let words = gaps().await.replace("n", [(lit(1), lit("one")), (lit(1), lit("two"))]).unwrap();
+    assert_eq!(in_line(words.select([col("n")]).unwrap()).await, "one | - | 3");
+    let session = plain_session();
+    let frame = session.frame([("x", vec![f64::NAN, -f64::NAN, -0.0, 2.0].into())]).unwrap();
+    let plain = frame.replace("x", [(lit(f64::NAN), lit(5.0)), (lit(0.0), lit(6.0))]).unwrap();
+    assert_eq!(in_line(plain).await, "5.0 | 5.0 | 6.0 | 2.0");
 }
 
 #[tokio::test]

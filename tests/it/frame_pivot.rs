@@ -84,6 +84,23 @@ async fn columns_into_rows() {
 }
 
 #[tokio::test]
+async fn names_of_the_new_columns_are_taken_as_they_are() {
+    let wide = "SELECT * FROM (VALUES (1, 10, 20)) AS t(id, a, b)";
+    let long = table(wide).await.unpivot(&["a", "b"], &["id"], "The.Year", "Amount \"x\"").unwrap();
+    assert_eq!(names(&long), ["id", "The.Year", "Amount \"x\""]);
+    assert_eq!(texts(long).await, ["1|a|10", "1|b|20"]);
+}
+
+#[tokio::test]
+async fn numbers_and_texts_become_texts() {
+    let mixed = "SELECT 7 AS a, '007' AS b, 'x' AS c";
+    let long = table(mixed).await.unpivot(&["a", "b", "c"], &[], "name", "value").unwrap();
+    assert_eq!(texts(long).await, ["a|7", "b|007", "c|x"]);
+    let turned = table(mixed).await.transpose(None).await.unwrap();
+    assert_eq!(texts(turned).await, ["7", "007", "x"]);
+}
+
+#[tokio::test]
 async fn dummies_and_crosstab() {
     let sales = table(SALES).await;
     let dummies = sales.clone().to_dummies(&["CITY"]).await.unwrap();

@@ -111,6 +111,55 @@ async fn days_of_a_zone_begin_at_its_midnight() {
 }
 
 #[tokio::test]
+async fn hours_of_a_zone_and_days_without_midnight() {
+    let of = |zone: &'static str, times: [&'static str; 2], every: &'static str| async move {
+        let sql = format!(
+            "SELECT arrow_cast(arrow_cast(CAST(t AS TIMESTAMP(6)), \
+             'Timestamp(Microsecond, Some(\"UTC\"))'), \
+             'Timestamp(Microsecond, Some(\"{zone}\"))') AS t, 1 AS x \
+             FROM (VALUES ('{}:00'), ('{}:00')) AS t(t)",
+            times[0], times[1]
+        );
+        days(&sql, every).await
+    };
+    // group_by_dynamic("t", every="6h"), every="1h", every="1d"
+    assert_eq!(
+        of("America/New_York", ["2024-01-15T02:00", "2024-01-15T06:00"], "6h").await,
+        "2024-01-14T18:00:00-05:00 1 | 2024-01-15T00:00:00-05:00 1"
+    );
+    let kolkata = ["2024-01-15T02:00", "2024-01-15T02:20"];
+    assert_eq!(of("Asia/Kolkata", kolkata, "1h").await, "2024-01-15T07:00:00+05:30 2");
+    let sao_paulo = ["2018-11-04T12:00", "2018-11-05T12:00"];
+    assert_eq!(
+        of("America/Sao_Paulo", sao_paulo, "1d").await,
+        "2018-11-04T01:00:00-02:00 1 | 2018-11-05T00:00:00-02:00 1"
+    );
+}
+
+#[tokio::test]
+async fn windows_over_a_change_of_the_clocks() {
+    let sql = "SELECT arrow_cast(arrow_cast(CAST('2024-03-31T04:30:00' AS TIMESTAMP(6)), \
+               'Timestamp(Microsecond, Some(\"UTC\"))'), \
+               'Timestamp(Microsecond, Some(\"Europe/Berlin\"))') AS t, 1 AS x UNION ALL \
+               SELECT arrow_cast(arrow_cast(CAST('2024-03-30T22:00:00' AS TIMESTAMP(6)), \
+               'Timestamp(Microsecond, Some(\"UTC\"))'), \
+               'Timestamp(Microsecond, Some(\"Europe/Berlin\"))'), 2";
+    let groups = frame_of(sql).await.group_by_dynamic("t", "6h").unwrap().period("12h").unwrap();
+    let found = line(groups.agg([sum(col("x")).alias("s")]).unwrap()).await;
+    // Six hours before 06:00 it was 23:00, and the window begins at midnight.
+    let expected = "2024-03-30T18:00:00+01:00 3 | 2024-03-31T00:00:00+01:00 1 | \
+                    2024-03-31T06:00:00+02:00 1";
+    assert_eq!(found, expected);
+}
+
+#[tokio::test]
+async fn far_times_are_in_windows() {
+    let sql = "SELECT CAST(t AS TIMESTAMP(6)) AS t, x FROM (VALUES ('9999-12-31', 1), \
+               ('9999-12-30', 2), ('1066-10-14', 3)) AS t(t, x)";
+    assert_eq!(days(sql, "1mo").await, "1066-10-01T00:00:00 3 | 9999-12-01T00:00:00 3");
+}
+
+#[tokio::test]
 async fn windows_of_whole_numbers_and_groups() {
     let sql = "SELECT * FROM (VALUES (9, 5), (1, 1), (2, 2), (11, 6), (4, 3), (5, 4)) AS g(t, x)";
     let of = |groups: DynamicGroups| groups.agg([sum(col("x")).alias("s")]).unwrap();

@@ -57,12 +57,34 @@ async fn slices_from_both_ends() {
         (7, None, ""),
         (-2, None, "de"),
         (-3, Some(2), "cd"),
-        (-9, Some(1), "a"),
+        // Polars has nothing there.
+        (-9, Some(1), ""),
+        (-7, Some(4), "ab"),
+        (-7, None, "abcde"),
+        (-2, Some(1), "d"),
+        (-2, Some(9), "de"),
     ];
     for (offset, count, expected) in cases {
         assert_eq!(who(scores.clone().slice(offset, count).unwrap()).await, expected, "{offset}");
     }
     assert_eq!(who(scores.offset(4).unwrap()).await, "e");
+    let unsorted = plain_session().frame([("who", vec!["x", "y", "z"].into())]).unwrap();
+    assert_eq!(who(unsorted.clone().slice(-2, Some(1)).unwrap()).await, "y");
+    assert_eq!(who(unsorted.slice(-5, Some(2)).unwrap()).await, "");
+}
+
+#[tokio::test]
+async fn no_keys_are_no_order() {
+    let falling = scores().await.sort_by(&["-who"]).unwrap();
+    assert_eq!(who(falling.clone().sort_by(&[]).unwrap()).await, "edcba");
+    assert_eq!(who(falling.clone().sort([]).unwrap().tail(2).unwrap()).await, "ba");
+    for result in [falling.clone().top_k(1, &[]), falling.bottom_k(1, &[])] {
+        assert_query_error(
+            result,
+            "no column says which rows are greatest or least",
+            Some("name one, or use head for the first rows"),
+        );
+    }
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use brimful::{ErrorKind, Expr, ExprMethods, Knobs, Ties, col, lit};
 use crate::support::series::{
     assert_close, frame_of, line, numbers, series, small_session, two_series,
 };
-use crate::support::{Place, Setup};
+use crate::support::{Place, Setup, plain_session};
 
 /// `pl.Series([1, None, 4, None, 2, 8, 2])`
 const VALUES: [Option<f64>; 7] =
@@ -82,6 +82,27 @@ async fn values_of_other_rows() {
     // s.pct_change(1), s.pct_change(2)
     both("pct", col("x").pct_change(1), [n, n, n, n, n, Some(3.0), Some(-0.75)]).await;
     both("pct 2", col("x").pct_change(2), [n, n, Some(3.0), n, Some(-0.5), n, Some(0.0)]).await;
+}
+
+#[tokio::test]
+async fn differences_of_unsigned_numbers_have_signs() {
+    let session = plain_session();
+    let frame = session
+        .frame([
+            ("i", vec![1, 2, 3].into()),
+            ("a", vec![Some(3_u8), Some(1), None].into()),
+            ("b", vec![3_u16, 1, u16::MAX].into()),
+            ("c", vec![3_u32, 1, u32::MAX].into()),
+            ("d", vec![3_u64, 1, 1 << 62].into()),
+        ])
+        .unwrap();
+    // pl.all().diff(); UInt8 gives Int16 and so on.
+    let diffs = ["a", "b", "c", "d"].map(|name| col(name).diff(1).ordered(&["i"]).alias(name));
+    let found = frame.select(diffs).unwrap();
+    assert_eq!(line(found).await, "- - - - | -2 -2 -2 -2 | - 65534 4294967294 4611686018427387903");
+    let large = session.frame([("d", vec![u64::MAX, 1].into())]).unwrap();
+    let error = large.select([col("d").diff(1)]).unwrap().collect().await.unwrap_err();
+    assert!(error.to_string().contains("18446744073709551615"), "{error}");
 }
 
 #[tokio::test]

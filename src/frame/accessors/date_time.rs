@@ -2,12 +2,12 @@
 
 use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::functions::expr_fn::{date_part, to_char};
-use datafusion::logical_expr::{Expr, cast, lit, when};
+use datafusion::logical_expr::{Expr, cast, lit};
 
-use super::moments::{Change, Roll, changed};
+use super::moments::{Change, Roll, Unclear, changed};
+use super::rounding::Rounding;
 use crate::error::{Error, Result};
 use crate::frame::period::Period;
-use crate::frame::resample::binned;
 
 /// Functions of times, dates and durations; see [`crate::ExprMethods::dt`].
 #[derive(Debug, Clone)]
@@ -102,12 +102,13 @@ impl DateTime {
     }
 
     /// The start of the period it is in: of the hour for `"1h"`, the week from Monday for `"1w"`,
-    /// the month for `"1mo"`.
+    /// the month for `"1mo"`. Where the time has a zone, the clocks there say when periods start. A
+    /// date stays one.
     ///
     /// # Errors
     /// `Query` if the period is none.
     pub fn truncate(self, every: &str) -> Result<Expr> {
-        Ok(binned(moments(every)?, self.0))
+        self.rounded(every, Rounding::Down)
     }
 
     /// The same as [`DateTime::truncate`].
@@ -123,10 +124,7 @@ impl DateTime {
     /// # Errors
     /// As for [`DateTime::truncate`].
     pub fn ceil(self, every: &str) -> Result<Expr> {
-        let period = moments(every)?;
-        let floor = binned(period, self.0.clone());
-        let next = floor.clone() + period.literal();
-        Ok(when(floor.clone().eq(self.0), floor).otherwise(next)?)
+        self.rounded(every, Rounding::Up)
     }
 
     /// The nearest start of a period; of two the later one.
@@ -134,13 +132,14 @@ impl DateTime {
     /// # Errors
     /// As for [`DateTime::truncate`], and `Query` for months, whose halves are no times.
     pub fn round(self, every: &str) -> Result<Expr> {
-        let period = moments(every)?;
-        let (least, most) = period.nanosecond_bounds();
-        if least != most {
+        if moments(every)?.months().is_some() {
             return Err(Error::query("times are rounded to days and less, not to months"));
         }
-        let half = Period::of_nanoseconds(i64::try_from(least / 2).unwrap_or(i64::MAX));
-        Ok(binned(period, self.0 + half.literal()))
+        self.rounded(every, Rounding::Nearest)
+    }
+
+    fn rounded(self, every: &str, rounding: Rounding) -> Result<Expr> {
+        Ok(changed(self.0, Change::Round(moments(every)?, rounding)))
     }
 
     /// So much later, or earlier with a leading `-`. Months keep the day where they have it.
@@ -199,9 +198,15 @@ impl DateTime {
         cast(cast(self.0, DataType::Duration(unit)), DataType::Int64)
     }
 
-    /// The same clock time in a zone, or without one: another moment.
+    /// The same clock time in a zone, or without one: another moment. The query fails at a time that
+    /// the clocks of the zone never show, or twice.
     pub fn replace_time_zone(self, zone: Option<&str>) -> Expr {
-        changed(self.0, Change::ReplaceZone(zone.map(Into::into)))
+        changed(self.0, Change::ReplaceZone { zone: zone.map(Into::into), unclear: Unclear::Error })
+    }
+
+    /// As [`DateTime::replace_time_zone`], with NULL for times that clocks never show, or twice.
+    pub fn replace_time_zone_or_null(self, zone: Option<&str>) -> Expr {
+        changed(self.0, Change::ReplaceZone { zone: zone.map(Into::into), unclear: Unclear::Null })
     }
 
     /// The same moment, shown by the clocks of a zone. Times without a zone are taken as UTC.

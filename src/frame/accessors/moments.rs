@@ -1,6 +1,6 @@
 //! Times and dates changed by the calendar or by their zone, whatever their unit.
 
-use std::hash::Hash;
+use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array};
@@ -8,10 +8,14 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type, TimeUnit};
 use chrono::{Datelike, Days, Months, NaiveDate, Weekday};
 use datafusion::common::{exec_datafusion_err, plan_err};
-use datafusion::error::Result;
-use datafusion::logical_expr::{
-    ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
-};
+use datafusion::error::{DataFusionError, Result};
+use datafusion::logical_expr::Expr;
+
+use super::rounding::{Rounding, from_numbers, rounded, to_numbers};
+use super::zone::{Clocks, beyond};
+use crate::frame::function::{Operation, call};
+use crate::frame::period::{NANOSECONDS_A_DAY, Period};
+use crate::frame::rolling::nanoseconds;
 
 /// Which working day a day of a weekend counts as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -25,76 +29,81 @@ pub enum Roll {
 
 /// What is changed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum Change {
-    ReplaceZone(Option<Arc<str>>),
+pub(in crate::frame) enum Change {
+    ReplaceZone { zone: Option<Arc<str>>, unclear: Unclear },
     ConvertZone(Arc<str>),
     MonthStart,
     MonthEnd,
     BusinessDays(i32, Roll),
     Epoch(TimeUnit),
+    Round(Period, Rounding),
 }
 
-pub(super) fn changed(expr: Expr, change: Change) -> Expr {
-    let signature = Signature::any(1, Volatility::Immutable);
-    ScalarUDF::from(Changed { change, signature }).call(vec![expr])
+/// What becomes of times that the clocks of a zone show twice or never.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(in crate::frame) enum Unclear {
+    Error,
+    Null,
+    /// The first moment, or the one when clocks skip it.
+    First,
 }
 
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Changed {
-    change: Change,
-    signature: Signature,
+pub(in crate::frame) fn changed(expr: Expr, change: Change) -> Expr {
+    call(change, vec![expr])
 }
 
-impl ScalarUDFImpl for Changed {
-    fn name(&self) -> &str {
-        match self.change {
-            Change::ReplaceZone(_) => "replace_time_zone",
-            Change::ConvertZone(_) => "convert_time_zone",
-            Change::MonthStart => "month_start",
-            Change::MonthEnd => "month_end",
-            Change::BusinessDays(..) => "add_business_days",
-            Change::Epoch(_) => "timestamp",
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Change::ReplaceZone { zone, .. } => {
+                write!(f, "replace_time_zone({})", zone.as_deref().unwrap_or("none"))
+            }
+            Change::ConvertZone(zone) => write!(f, "convert_time_zone({zone})"),
+            Change::MonthStart => f.write_str("month_start"),
+            Change::MonthEnd => f.write_str("month_end"),
+            Change::BusinessDays(days, roll) => write!(f, "add_business_days({days}, {roll:?})"),
+            Change::Epoch(unit) => write!(f, "timestamp({unit:?})"),
+            Change::Round(every, Rounding::Down) => write!(f, "truncate({every})"),
+            Change::Round(every, Rounding::Up) => write!(f, "ceil({every})"),
+            Change::Round(every, Rounding::Nearest) => write!(f, "round({every})"),
         }
     }
+}
 
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
-        match (types, &self.change) {
-            ([DataType::Timestamp(unit, _)], Change::ReplaceZone(zone)) => {
+impl Operation for Change {
+    fn gives(&self, types: &[DataType]) -> Result<DataType> {
+        match (&types[0], self) {
+            (DataType::Timestamp(unit, _), Change::ReplaceZone { zone, .. }) => {
                 Ok(DataType::Timestamp(*unit, zone.clone()))
             }
-            ([DataType::Timestamp(unit, _)], Change::ConvertZone(zone)) => {
+            (DataType::Timestamp(unit, _), Change::ConvertZone(zone)) => {
                 Ok(DataType::Timestamp(*unit, Some(Arc::clone(zone))))
             }
-            ([DataType::Timestamp(..) | DataType::Date32], Change::Epoch(_)) => Ok(DataType::Int64),
-            ([DataType::Timestamp(..) | DataType::Date32], _)
-                if !matches!(self.change, Change::ReplaceZone(_) | Change::ConvertZone(_)) =>
+            (DataType::Timestamp(..) | DataType::Date32, Change::Epoch(_)) => Ok(DataType::Int64),
+            (time @ (DataType::Timestamp(..) | DataType::Date32), _)
+                if !matches!(self, Change::ReplaceZone { .. } | Change::ConvertZone(_)) =>
             {
-                Ok(types[0].clone())
+                Ok(time.clone())
             }
-            _ => plan_err!("{} is for times, not for {}", self.name(), types[0]),
+            (other, _) => plan_err!("{self} is for times, not for {other}"),
         }
     }
 
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let to = args.return_field.data_type().clone();
-        let values = ColumnarValue::values_to_arrays(&args.args)?.swap_remove(0);
-        let changed = match &self.change {
-            Change::ReplaceZone(_) => cast(&local(&values)?, &to)?,
-            Change::ConvertZone(_) => converted(&values, &to)?,
-            Change::MonthStart => on_days(&values, |day| day.with_day(1))?,
-            Change::MonthEnd => on_days(&values, |day| {
+    fn compute(&self, columns: &[ArrayRef], gives: &DataType) -> Result<ArrayRef> {
+        let values = &columns[0];
+        match self {
+            Change::ReplaceZone { unclear, .. } => zoned(&local(values)?, gives, *unclear),
+            Change::ConvertZone(_) => converted(values, gives),
+            Change::MonthStart => on_days(values, |day| day.with_day(1)),
+            Change::MonthEnd => on_days(values, |day| {
                 day.with_day(1)?.checked_add_months(Months::new(1))?.pred_opt()
-            })?,
-            Change::Epoch(unit) => since_epoch(&values, *unit)?,
+            }),
+            Change::Epoch(unit) => since_epoch(values, *unit),
             Change::BusinessDays(days, roll) => {
-                on_days(&values, |day| business_day(day, *days, *roll))?
+                on_days(values, |day| business_day(day, *days, *roll))
             }
-        };
-        Ok(ColumnarValue::Array(changed))
+            Change::Round(every, rounding) => rounded(values, *every, *rounding),
+        }
     }
 }
 
@@ -103,23 +112,25 @@ fn local(values: &ArrayRef) -> Result<ArrayRef> {
     let DataType::Timestamp(unit, Some(zone)) = values.data_type() else {
         return Ok(Arc::clone(values));
     };
-    let zone: arrow::array::timezone::Tz = zone.parse()?;
-    let per_second = per_day(*unit) / 86_400;
-    let moments = cast(values, &DataType::Int64)?;
-    let shown = moments.as_primitive::<Int64Type>().try_unary(|moment| {
-        let seconds = moment.div_euclid(per_second);
-        let utc = chrono::DateTime::from_timestamp(seconds, 0);
-        let utc = utc.ok_or_else(|| exec_datafusion_err!("{moment} is beyond all dates"))?;
-        let offset = chrono::Offset::fix(&chrono::TimeZone::offset_from_utc_datetime(
-            &zone,
-            &utc.naive_utc(),
-        ));
-        Ok::<_, datafusion::error::DataFusionError>(
-            moment + i64::from(offset.local_minus_utc()) * per_second,
-        )
-    })?;
-    let shown: Int64Array = shown;
+    let clocks = Clocks::new(zone, *unit)?;
+    let shown = cast(values, &DataType::Int64)?;
+    let shown: Int64Array =
+        shown.as_primitive::<Int64Type>().try_unary(|moment| clocks.shown(moment))?;
     Ok(cast(&shown, &DataType::Timestamp(*unit, None))?)
+}
+
+/// The moments when the clocks of a zone show these times.
+fn zoned(shown: &ArrayRef, to: &DataType, unclear: Unclear) -> Result<ArrayRef> {
+    let DataType::Timestamp(unit, Some(zone)) = to else { return Ok(Arc::clone(shown)) };
+    let clocks = Clocks::new(zone, *unit)?;
+    let shown = cast(shown, &DataType::Int64)?;
+    let shown = shown.as_primitive::<Int64Type>();
+    let moments: Int64Array = match unclear {
+        Unclear::Error => shown.try_unary(|shown| clocks.moment(shown))?,
+        Unclear::Null => shown.unary_opt(|shown| clocks.moment(shown).ok()),
+        Unclear::First => shown.try_unary(|shown| clocks.first_moment(shown))?,
+    };
+    Ok(cast(&moments, to)?)
 }
 
 /// The same moments under another zone.
@@ -130,20 +141,15 @@ fn converted(values: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
 
 /// Values of a unit in a day.
 fn per_day(unit: TimeUnit) -> i64 {
-    let per_second = match unit {
-        TimeUnit::Second => 1,
-        TimeUnit::Millisecond => 1_000,
-        TimeUnit::Microsecond => 1_000_000,
-        TimeUnit::Nanosecond => 1_000_000_000,
-    };
-    86_400 * per_second
+    NANOSECONDS_A_DAY / nanoseconds(unit)
 }
 
 /// Times since 1970 in a unit, rounded down.
 fn since_epoch(values: &ArrayRef, unit: TimeUnit) -> Result<ArrayRef> {
-    let (numbers, in_a_day) = match values.data_type() {
-        DataType::Timestamp(unit, _) => (cast(values, &DataType::Int64)?, per_day(*unit)),
-        _ => (cast(&cast(values, &DataType::Int32)?, &DataType::Int64)?, 1),
+    let numbers = to_numbers(values)?;
+    let in_a_day = match values.data_type() {
+        DataType::Timestamp(unit, _) => per_day(*unit),
+        _ => 1,
     };
     let wanted = per_day(unit);
     let numbers = numbers.as_primitive::<Int64Type>();
@@ -165,20 +171,17 @@ fn since_epoch(values: &ArrayRef, unit: TimeUnit) -> Result<ArrayRef> {
 fn on_days(values: &ArrayRef, change: impl Fn(NaiveDate) -> Option<NaiveDate>) -> Result<ArrayRef> {
     let (shown, in_a_day) = match values.data_type() {
         DataType::Timestamp(unit, _) => (local(values)?, per_day(*unit)),
-        _ => (cast(values, &DataType::Int32)?, 1),
+        _ => (Arc::clone(values), 1),
     };
-    let plain = shown.data_type().clone();
-    let numbers = cast(&shown, &DataType::Int64)?;
+    let numbers = to_numbers(&shown)?;
     let moved: Int64Array = numbers.as_primitive::<Int64Type>().try_unary(|number| {
-        let beyond = || exec_datafusion_err!("{number} is beyond all dates");
-        let day = number.div_euclid(in_a_day);
-        let date =
-            i32::try_from(day).ok().and_then(NaiveDate::from_epoch_days).ok_or_else(beyond)?;
-        let date = change(date).ok_or_else(beyond)?;
+        let day = i32::try_from(number.div_euclid(in_a_day)).ok();
+        let date = day.and_then(NaiveDate::from_epoch_days).and_then(&change);
+        let date = date.ok_or_else(|| beyond(number))?;
         let moved = i64::from(date.to_epoch_days()) * in_a_day + number.rem_euclid(in_a_day);
-        Ok::<_, datafusion::error::DataFusionError>(moved)
+        Ok::<_, DataFusionError>(moved)
     })?;
-    Ok(cast(&cast(&moved, &plain)?, values.data_type())?)
+    zoned(&from_numbers(&moved, shown.data_type())?, values.data_type(), Unclear::Error)
 }
 
 /// The working day that comes so many after one.

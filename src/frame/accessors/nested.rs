@@ -1,11 +1,18 @@
 //! Functions of lists and of JSON texts.
 
+use std::fmt;
+
+use arrow::array::ArrayRef;
+use arrow::compute::cast;
+use arrow::compute::kernels::length::length;
 use arrow::datatypes::DataType;
+use datafusion::common::plan_err;
 use datafusion::functions_nested::expr_fn as lists;
-use datafusion::logical_expr::{Expr, cast, lit};
+use datafusion::logical_expr::{Expr, lit};
 
 use crate::error::Result;
-use crate::functions::call;
+use crate::frame::function::{Operation, call};
+use crate::functions::call as sql_call;
 
 /// Functions of lists; see [`crate::ExprMethods::list`].
 #[derive(Debug, Clone)]
@@ -14,7 +21,7 @@ pub struct List(pub(in crate::frame) Expr);
 impl List {
     /// How many elements there are.
     pub fn len(self) -> Expr {
-        cast(lists::cardinality(self.0), DataType::Int64)
+        call(Length, vec![self.0])
     }
 
     /// The sum of the elements, as a floating point number; NULL if there are no values.
@@ -80,6 +87,33 @@ impl List {
     }
 }
 
+/// The elements of a list, those of lists in it not counted.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Length;
+
+impl fmt::Display for Length {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("len")
+    }
+}
+
+impl Operation for Length {
+    fn gives(&self, types: &[DataType]) -> datafusion::error::Result<DataType> {
+        match &types[0] {
+            list if list.is_list() => Ok(DataType::Int64),
+            other => plan_err!("{self} is for lists, not for {other}"),
+        }
+    }
+
+    fn compute(
+        &self,
+        columns: &[ArrayRef],
+        gives: &DataType,
+    ) -> datafusion::error::Result<ArrayRef> {
+        Ok(cast(&length(&columns[0])?, gives)?)
+    }
+}
+
 /// Functions of JSON texts; see [`crate::ExprMethods::json`].
 #[derive(Debug, Clone)]
 pub struct Json(pub(in crate::frame) Expr);
@@ -90,7 +124,7 @@ impl Json {
     /// # Errors
     /// `Query` if there is no such function.
     pub fn extract(self, path: &str) -> Result<Expr> {
-        call("json_extract", [self.0, lit(path)])
+        sql_call("json_extract", [self.0, lit(path)])
     }
 
     /// What is at a path, as text.
@@ -98,6 +132,6 @@ impl Json {
     /// # Errors
     /// `Query` if there is no such function.
     pub fn extract_string(self, path: &str) -> Result<Expr> {
-        call("json_extract_string", [self.0, lit(path)])
+        sql_call("json_extract_string", [self.0, lit(path)])
     }
 }

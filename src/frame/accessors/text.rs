@@ -1,28 +1,31 @@
 //! Functions of texts.
 
 use arrow::datatypes::DataType;
-use datafusion::common::ScalarValue;
 use datafusion::functions::expr_fn as functions;
-use datafusion::functions_nested::expr_fn::{array_element, string_to_array};
-use datafusion::logical_expr::{Expr, cast, lit, try_cast, when};
+use datafusion::logical_expr::{Expr, cast, lit, try_cast};
 
+use super::edit::Edit;
+use super::nested::Json;
 use crate::error::Result;
-use crate::functions::call;
+use crate::frame::function::call;
+use crate::functions::call as sql_call;
 
-/// Functions of texts; see [`crate::ExprMethods::str`]. Regular expressions have the syntax of
-/// Rust's `regex`.
+/// Functions of texts; see [`crate::ExprMethods::str`].
+///
+/// A `pattern` is a regular expression, with the syntax of Rust's `regex`. What is searched for as
+/// it is has a method of its own, with `literal` in its name.
 #[derive(Debug, Clone)]
 pub struct Text(pub(in crate::frame) Expr);
 
 impl Text {
-    /// Whether a text is in it.
-    pub fn contains(self, literal: &str) -> Expr {
-        functions::contains(self.0, lit(literal))
+    /// Whether a regular expression matches somewhere.
+    pub fn contains(self, pattern: &str) -> Expr {
+        functions::regexp_like(self.0, lit(pattern), None)
     }
 
-    /// Whether a regular expression matches somewhere.
-    pub fn contains_regex(self, pattern: &str) -> Expr {
-        functions::regexp_like(self.0, lit(pattern), None)
+    /// Whether a text is in it.
+    pub fn contains_literal(self, literal: &str) -> Expr {
+        functions::contains(self.0, lit(literal))
     }
 
     /// Whether it begins with a text.
@@ -35,10 +38,10 @@ impl Text {
         functions::ends_with(self.0, lit(suffix))
     }
 
-    /// What a group of the first match has, 0 being all of it; NULL without a match.
+    /// What a group of the first match has, 0 being all of it; NULL without a match, or where the
+    /// group had no part in it.
     pub fn extract(self, pattern: &str, group: u32) -> Expr {
-        let whole = lit(format!("({pattern})"));
-        array_element(functions::regexp_match(self.0, whole, None), lit(i64::from(group) + 1))
+        self.edited(Edit::Extract(pattern.to_string(), group))
     }
 
     /// All matches, as a list.
@@ -46,7 +49,7 @@ impl Text {
     /// # Errors
     /// `Query` if there is no such function.
     pub fn extract_all(self, pattern: &str) -> Result<Expr> {
-        call("regexp_extract_all", [self.0, lit(pattern)])
+        sql_call("regexp_extract_all", [self.0, lit(pattern)])
     }
 
     /// The first match replaced; `${1}` is what its first group has.
@@ -60,13 +63,13 @@ impl Text {
     }
 
     /// A text replaced wherever it is.
-    pub fn replace_literal(self, from: &str, to: &str) -> Expr {
+    pub fn replace_all_literal(self, from: &str, to: &str) -> Expr {
         functions::replace(self.0, lit(from), lit(to))
     }
 
-    /// The parts between separators, as a list.
+    /// The parts between separators, as a list; all characters for an empty one.
     pub fn split(self, separator: &str) -> Expr {
-        string_to_array(self.0, lit(separator), lit(ScalarValue::Utf8(None)))
+        self.edited(Edit::Split(separator.to_string()))
     }
 
     /// In lower case.
@@ -104,65 +107,32 @@ impl Text {
     }
 
     /// Without this at the start, once.
-    ///
-    /// # Errors
-    /// Those of building the expression.
-    pub fn strip_prefix(self, prefix: &str) -> Result<Expr> {
-        let rest = functions::substr(self.0.clone(), lit(characters(prefix) + 1));
-        let starts = functions::starts_with(self.0.clone(), lit(prefix));
-        Ok(when(starts, rest).otherwise(self.0)?)
+    pub fn strip_prefix(self, prefix: &str) -> Expr {
+        self.edited(Edit::StripPrefix(prefix.to_string()))
     }
 
     /// Without this at the end, once.
-    ///
-    /// # Errors
-    /// Those of building the expression.
-    pub fn strip_suffix(self, suffix: &str) -> Result<Expr> {
-        let length = functions::character_length(self.0.clone());
-        let left = cast(length, DataType::Int64) - lit(characters(suffix));
-        let rest = functions::substring(self.0.clone(), lit(1_i64), left);
-        let ends = functions::ends_with(self.0.clone(), lit(suffix));
-        Ok(when(ends, rest).otherwise(self.0)?)
+    pub fn strip_suffix(self, suffix: &str) -> Expr {
+        self.edited(Edit::StripSuffix(suffix.to_string()))
     }
 
     /// With a character before it until it has so many; longer ones stay.
-    ///
-    /// # Errors
-    /// Those of building the expression.
-    pub fn pad_start(self, length: u32, fill: char) -> Result<Expr> {
-        let padded =
-            functions::lpad(vec![self.0.clone(), lit(i64::from(length)), lit(fill.to_string())]);
-        self.unless_long(length, padded)
+    pub fn pad_start(self, length: u32, fill: char) -> Expr {
+        self.edited(Edit::PadStart(length, fill))
     }
 
     /// With a character after it until it has so many; longer ones stay.
-    ///
-    /// # Errors
-    /// Those of building the expression.
-    pub fn pad_end(self, length: u32, fill: char) -> Result<Expr> {
-        let padded =
-            functions::rpad(vec![self.0.clone(), lit(i64::from(length)), lit(fill.to_string())]);
-        self.unless_long(length, padded)
+    pub fn pad_end(self, length: u32, fill: char) -> Expr {
+        self.edited(Edit::PadEnd(length, fill))
     }
 
     /// With zeros, after a sign if it has one, until it has so many characters.
-    ///
-    /// # Errors
-    /// Those of building the expression.
-    pub fn zfill(self, length: u32) -> Result<Expr> {
-        let zeros =
-            |text: Expr, length: i64| functions::lpad(vec![text, lit(length.max(0)), lit("0")]);
-        let sign = functions::substring(self.0.clone(), lit(1_i64), lit(1_i64));
-        let rest = functions::substr(self.0.clone(), lit(2_i64));
-        let signed = functions::concat(vec![sign.clone(), zeros(rest, i64::from(length) - 1)]);
-        let has_sign = sign.in_list(vec![lit("-"), lit("+")], false);
-        let padded = when(has_sign, signed).otherwise(zeros(self.0.clone(), i64::from(length)))?;
-        self.unless_long(length, padded)
+    pub fn zfill(self, length: u32) -> Expr {
+        self.edited(Edit::ZeroFill(length))
     }
 
-    fn unless_long(self, length: u32, padded: Expr) -> Result<Expr> {
-        let has = cast(functions::character_length(self.0.clone()), DataType::Int64);
-        Ok(when(has.gt_eq(lit(i64::from(length))), self.0).otherwise(padded)?)
+    fn edited(self, edit: Edit) -> Expr {
+        call(edit, vec![self.0])
     }
 
     /// How many characters it has.
@@ -175,14 +145,10 @@ impl Text {
         cast(functions::octet_length(self.0), DataType::Int64)
     }
 
-    /// The characters from an offset, counted from 0, or from the end if negative.
+    /// The characters from an offset, counted from 0, or from the end if negative. An offset before
+    /// the start takes from the length what is not there.
     pub fn slice(self, offset: i64, length: Option<u32>) -> Expr {
-        let text = if offset < 0 { functions::right(self.0, lit(-offset)) } else { self.0 };
-        let start = lit(offset.max(0).saturating_add(1));
-        match length {
-            Some(length) => functions::substring(text, start, lit(i64::from(length))),
-            None => functions::substr(text, start),
-        }
+        self.edited(Edit::Slice(offset, length))
     }
 
     /// The first characters; all but the last ones if negative.
@@ -205,7 +171,7 @@ impl Text {
     /// # Errors
     /// `Query` if there is no such function.
     pub fn to_datetime(self, format: &str) -> Result<Expr> {
-        call("strptime", [self.0, lit(format)])
+        sql_call("strptime", [self.0, lit(format)])
     }
 
     /// As [`Text::to_datetime`], with NULL where it is none.
@@ -213,7 +179,7 @@ impl Text {
     /// # Errors
     /// `Query` if there is no such function.
     pub fn to_datetime_or_null(self, format: &str) -> Result<Expr> {
-        call("try_strptime", [self.0, lit(format)])
+        sql_call("try_strptime", [self.0, lit(format)])
     }
 
     /// A date, read with a format of `strftime`; an error where it is none.
@@ -249,12 +215,12 @@ impl Text {
         try_cast(self.0, DataType::Int64)
     }
 
-    /// What is at a path of a JSON text, as text.
+    /// What is at a path of a JSON text, as [`Json::extract_string`](super::Json::extract_string).
     ///
     /// # Errors
     /// `Query` if there is no such function.
     pub fn json_path_match(self, path: &str) -> Result<Expr> {
-        call("json_extract_string", [self.0, lit(path)])
+        Json(self.0).extract_string(path)
     }
 
     /// How many characters must be changed, added or taken to make it another.
@@ -267,16 +233,13 @@ impl Text {
         functions::reverse(self.0)
     }
 
-    /// Where a text is first, counted in characters from 0; NULL where it is not.
-    ///
-    /// # Errors
-    /// Those of building the expression.
-    pub fn find(self, literal: &str) -> Result<Expr> {
-        let place = cast(functions::strpos(self.0, lit(literal)), DataType::Int64);
-        Ok(when(place.clone().gt(lit(0_i64)), place - lit(1_i64)).end()?)
+    /// Where a regular expression matches first, counted in characters from 0; NULL where it does not.
+    pub fn find(self, pattern: &str) -> Expr {
+        self.edited(Edit::Find(pattern.to_string()))
     }
-}
 
-fn characters(text: &str) -> i64 {
-    text.chars().count() as i64
+    /// Where a text is first, counted as [`Text::find`] does.
+    pub fn find_literal(self, literal: &str) -> Expr {
+        self.edited(Edit::Find(regex::escape(literal)))
+    }
 }

@@ -8,20 +8,19 @@ mod exec;
 mod groups;
 mod node;
 
-use std::any::Any;
 use std::error::Error as StdError;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use datafusion::common::DFSchema;
+use datafusion::common::{Column, DFSchema};
 use datafusion::error::Result as DataFusionResult;
 
 use super::DataFrame;
-use super::names::exact_names;
+use super::names::exact_column;
 use crate::error::{Error, Result};
 use crate::table::check_names;
+use crate::udf::caught;
 use node::Grouping;
 pub(super) use node::MapNode;
 pub(crate) use node::Maps;
@@ -54,19 +53,9 @@ fn ours(err: Box<dyn StdError + Send + Sync>) -> Error {
 }
 
 /// Calls what a user wrote; a panic becomes an error.
-fn guarded<T>(name: &str, call: impl FnOnce() -> Result<T>) -> DataFusionResult<T> {
-    match catch_unwind(AssertUnwindSafe(call)) {
-        Ok(result) => Ok(result?),
-        Err(panic) => {
-            Err(Error::query(format!("{name} panicked: {}", said(panic.as_ref()))).into())
-        }
-    }
-}
-
-/// What a panic says.
-fn said(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a word")
+pub(super) fn guarded<T>(name: &str, call: impl FnOnce() -> Result<T>) -> DataFusionResult<T> {
+    let called = caught(call).map_err(|said| Error::query(format!("{name} panicked: {said}")))?;
+    Ok(called?)
 }
 
 /// The columns that a function gave under the schema it was said to have.
@@ -131,7 +120,9 @@ impl DataFrame {
     where
         E: Into<Box<dyn StdError + Send + Sync>>,
     {
-        let keys = exact_names(self.plan.schema(), keys)?;
+        let schema_of_rows = self.plan.schema();
+        let keys = keys.iter().map(|key| exact_column(schema_of_rows, key));
+        let keys = keys.collect::<Result<Vec<_>>>()?;
         self.mapped("map_groups", function(map), schema, Some(keys))
     }
 
@@ -141,22 +132,13 @@ impl DataFrame {
         name: &'static str,
         function: Function,
         schema: SchemaRef,
-        keys: Option<Vec<String>>,
+        keys: Option<Vec<Column>>,
     ) -> Result<Self> {
         check_names(&schema)?;
         let order = self.order().unwrap_or_default();
         let (state, input) = self.plan.into_parts();
         let schema = Arc::new(DFSchema::try_from(schema)?);
-        let grouping = match keys {
-            None => None,
-            Some(keys) => {
-                let keys = keys.iter().map(|key| {
-                    super::names::find_column(input.schema(), key)?
-                        .ok_or_else(|| super::names::no_column(input.schema(), key))
-                });
-                Some(Grouping { keys: keys.collect::<Result<_>>()?, order })
-            }
-        };
+        let grouping = keys.map(|keys| Grouping { keys, order });
         let plan = MapNode::plan(name, input, schema, function, grouping);
         Ok(DataFrame::new(self.session, super::Plan::new(state, plan)))
     }
