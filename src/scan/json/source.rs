@@ -180,7 +180,7 @@ impl FileOpener for JsonOpener {
                     deserialize_stream(lines, DecoderDeserializer::new(decoder))
                 }
                 None => {
-                    let text = text_of(whole(&store, object).await?, compression)?;
+                    let text = text_of(opened(&store, object).await?, compression)?;
                     match layout {
                         Layout::Array => stream::iter(builder.build(Elements::new(text))?).boxed(),
                         Layout::Lines | Layout::Objects => {
@@ -199,7 +199,7 @@ impl FileOpener for JsonOpener {
 }
 
 /// A file from front to end. One that is elsewhere is copied first: the reader cannot wait for it.
-async fn whole(store: &FileStore, object: &ObjectMeta) -> Result<Box<dyn Read + Send>> {
+async fn opened(store: &FileStore, object: &ObjectMeta) -> Result<Box<dyn Read + Send>> {
     if store.is_local()
         && let GetResultPayload::File(file, _) = store.get(object, None).await?.payload
     {
