@@ -16,12 +16,12 @@ use datafusion::sql::sqlparser::ast::{
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 
-use super::exact::{at, idents, last_ident, same, unused};
+use super::exact::{at, idents, last_ident, one_spelling, same, unused};
 use super::sugar;
 use super::tables::Column;
 use super::using::qualified;
 use super::{Relation, Resolver, Scope};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, column_hint};
 use crate::sql::dialect::{and, call, text};
 use crate::sql::macros::substitute;
 use crate::sql::tokens::UNPACK_COLUMNS;
@@ -195,9 +195,14 @@ impl Resolver<'_> {
                 chosen = visible(self.scope(), Some(table))?;
             }
             FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Array(list))) => {
-                let names = list.elem.iter();
-                let names: Vec<Ident> =
-                    names.map(|name| Ident::new(literal(name).unwrap_or_default())).collect();
+                let ident = |name: &Expr| {
+                    let name = literal(name).unwrap_or_default();
+                    match chosen.iter().any(|column| column.name == name) {
+                        true => Ident::with_quote('"', name),
+                        false => Ident::new(name),
+                    }
+                };
+                let names: Vec<Ident> = list.elem.iter().map(ident).collect();
                 for name in &names {
                     check_there(&chosen, name, "COLUMNS")?;
                 }
@@ -347,13 +352,14 @@ fn push_columns(output: &mut Vec<SelectItem>, columns: Vec<Chosen>) {
 }
 
 fn check_there(columns: &[Chosen], ident: &Ident, clause: &str) -> Result<()> {
-    if columns.iter().any(|column| same(ident, &column.name)) {
+    let names: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
+    let meant = names.iter().filter(|name| same(ident, name)).cloned();
+    if one_spelling(ident, meant)?.is_some() {
         return Ok(());
     }
     let error = Error::query(format!("{clause}: no column \"{}\"", ident.value));
-    let names: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
-    let error = match crate::error::nearest(&ident.value, &names) {
-        Some(near) => error.with_hint(format!("did you mean \"{near}\"?")),
+    let error = match column_hint(&ident.value, &names) {
+        Some(hint) => error.with_hint(hint),
         None => error,
     };
     Err(at(error, ident.span))

@@ -256,24 +256,22 @@ impl Scope {
     /// Forgets relations that a join gives no columns of.
     fn leave_out(&mut self, places: Range<usize>) {
         self.relations.drain(places.clone());
-        self.merged.retain(|merged| !is_within(&merged.of, &places));
+        let moved = |place: usize| match place < places.end {
+            true => place.min(places.start),
+            false => place - places.len(),
+        };
         for merged in &mut self.merged {
-            if merged.of.start >= places.end {
-                merged.of = merged.of.start - places.len()..merged.of.end - places.len();
-            }
+            merged.of = moved(merged.of.start)..moved(merged.of.end);
         }
+        self.merged.retain(|merged| !merged.of.is_empty());
     }
 }
 
 impl Merged {
     /// Whether it is the key of this name of a join within these relations.
     fn is(&self, name: &str, relations: &Range<usize>) -> bool {
-        self.name == name && is_within(&self.of, relations)
+        self.name == name && relations.start <= self.of.start && self.of.end <= relations.end
     }
-}
-
-fn is_within(inner: &Range<usize>, outer: &Range<usize>) -> bool {
-    outer.start <= inner.start && inner.end <= outer.end
 }
 
 pub(super) fn qualified(table: &str, column: &str) -> Expr {
