@@ -44,11 +44,6 @@ impl Names {
         self.0.set(self.0.get() + 1);
         format!("{OURS}{}", self.0.get())
     }
-
-    /// Goes on after all names that others have given.
-    pub(super) fn skip(&self, others: &Names) {
-        self.0.set(self.0.get().max(others.0.get()));
-    }
 }
 
 /// The plan, of which two copies give the same rows.

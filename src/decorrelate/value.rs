@@ -31,9 +31,11 @@ pub(super) struct Input {
 }
 
 impl Input {
-    /// The input of a node that has these expressions, whose subqueries are to be replaced.
-    pub(super) fn new(input: LogicalPlan, exprs: &[Expr]) -> Result<Self> {
+    /// The input of a node that has these expressions, whose subqueries are to be replaced, and these
+    /// other inputs.
+    pub(super) fn new(input: LogicalPlan, exprs: &[Expr], others: &[&LogicalPlan]) -> Result<Self> {
         let mut plans = vec![&input];
+        plans.extend(others);
         for expr in exprs {
             expr.apply(|expr| {
                 plans.extend(subquery_of(expr));
@@ -44,12 +46,6 @@ impl Input {
         // It is read for the values, and again for the rows.
         let base = same_each_time(input)?;
         Ok(Input { plan: base.clone(), base, names, known: Vec::new() })
-    }
-
-    /// The same with other names than the columns of another input have.
-    pub(super) fn beside(self, other: &Input) -> Self {
-        self.names.skip(&other.names);
-        self
     }
 
     /// The expression with columns in place of all subqueries that `is_ours` wants.
@@ -256,7 +252,9 @@ impl Input {
             ..Condition::same(domain.pairs_with_outer())
         };
         let joined = condition.join(self.plan.clone(), members, JoinType::Left)?;
-        Ok((LogicalPlan::Join(joined), named(&mark).is_not_null()))
+        let mut exprs: Vec<Expr> = columns(self.plan.schema()).collect();
+        exprs.push(named(&mark));
+        Ok((projected(LogicalPlan::Join(joined), exprs)?, named(&mark).is_not_null()))
     }
 
     /// `x < ANY (subquery)`: TRUE if that is so for one row, else NULL if it is unknown for one.
