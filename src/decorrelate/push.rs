@@ -17,6 +17,7 @@ use datafusion::logical_expr::{
 };
 
 use super::domain::{Domain, Read, columns, named, projected};
+use crate::keys::{Apart, apart};
 use crate::relations::pivot::with_filter;
 
 impl Domain<'_> {
@@ -63,7 +64,11 @@ impl Domain<'_> {
                 Ok(LogicalPlan::Unnest(Unnest::try_new(input, columns, options)?))
             }
             LogicalPlan::Values(values) => self.values(values),
-            _ => not_impl_err!("a reference to an outer query from within {}", plan.display()),
+            LogicalPlan::Extension(node) => match Apart::input(node) {
+                Some(input) => apart(self.push(input)?),
+                None => refused(plan),
+            },
+            _ => refused(plan),
         }
     }
 
@@ -304,4 +309,8 @@ fn filtered(expr: Expr, condition: &Expr) -> Result<Expr> {
         expr => Ok(Transformed::no(expr)),
     });
     filtered.data()
+}
+
+fn refused<T>(plan: &LogicalPlan) -> Result<T> {
+    not_impl_err!("a reference to an outer query from within {}", plan.display())
 }

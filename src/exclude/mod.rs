@@ -174,22 +174,27 @@ impl Columns {
     /// The expressions with their names. Windows of the same order stand in one node, so that they
     /// see peers in one order.
     fn by_order(self) -> Vec<Vec<Expr>> {
-        let mut nodes: Vec<(_, Vec<Expr>)> = Vec::new();
-        for (expr, name) in self.exprs {
-            let order = match &expr {
-                Expr::WindowFunction(function) => {
-                    let params = &function.params;
-                    Some((params.partition_by.clone(), params.order_by.clone()))
-                }
-                _ => None,
-            };
-            let expr = expr.alias(name);
-            match nodes.iter_mut().find(|(known, _)| *known == order) {
-                Some((_, exprs)) => exprs.push(expr),
-                None => nodes.push((order, vec![expr])),
+        let mut nodes: Vec<Vec<(Expr, String)>> = Vec::new();
+        for column in self.exprs {
+            let node = nodes.iter_mut().find(|node| has_same_order(&node[0].0, &column.0));
+            match node {
+                Some(node) => node.push(column),
+                None => nodes.push(vec![column]),
             }
         }
-        nodes.into_iter().map(|(_, exprs)| exprs).collect()
+        let aliased = |(expr, name): (Expr, String)| expr.alias(name);
+        nodes.into_iter().map(|node| node.into_iter().map(aliased).collect()).collect()
+    }
+}
+
+/// Whether two windows have the same PARTITION BY and ORDER BY.
+fn has_same_order(one: &Expr, other: &Expr) -> bool {
+    match (one, other) {
+        (Expr::WindowFunction(one), Expr::WindowFunction(other)) => {
+            one.params.partition_by == other.params.partition_by
+                && one.params.order_by == other.params.order_by
+        }
+        _ => false,
     }
 }
 
