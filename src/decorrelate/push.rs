@@ -81,7 +81,7 @@ impl Domain<'_> {
             {
                 Ok(self.rows.clone())
             }
-            _ => LogicalPlanBuilder::from(self.rows.clone()).cross_join(plan.clone())?.build(),
+            _ => LogicalPlanBuilder::from(self.rows.clone()).cross_join(keyless(plan)?)?.build(),
         }
     }
 
@@ -298,6 +298,13 @@ impl Domain<'_> {
             }
         }
     }
+}
+
+/// The plan without keys, which it may have from an aggregate or a DISTINCT inside.
+pub(super) fn keyless(plan: &LogicalPlan) -> Result<LogicalPlan> {
+    let may_have_keys = plan
+        .exists(|node| Ok(matches!(node, LogicalPlan::Aggregate(_) | LogicalPlan::Distinct(_))))?;
+    if may_have_keys { apart(plan.clone()) } else { Ok(plan.clone()) }
 }
 
 /// The aggregates of an expression, of those rows only for which a condition is true.

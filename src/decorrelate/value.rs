@@ -5,7 +5,7 @@ use std::sync::Arc;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, ScalarValue};
 use datafusion::error::Result;
-use datafusion::functions_aggregate::expr_fn::{bool_or, count, first_value};
+use datafusion::functions_aggregate::expr_fn::{count, first_value};
 use datafusion::logical_expr::expr::{Exists, InSubquery, SetComparison, SetQuantifier};
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{
@@ -293,10 +293,13 @@ impl Input {
         let subquery = projected(subquery.clone(), exprs.collect())?;
         let domain = self.domain(&subquery)?;
         let rows = Arc::new(domain.push(&subquery)?);
-        let aggregates = any.iter().map(|(holds, name)| bool_or(holds.clone()).alias(name));
-        let found = Aggregate::try_new(rows, domain.keys(), aggregates.collect())?;
+        let counts = any
+            .iter()
+            .map(|(holds, name)| Ok(count(when(holds.clone(), lit(1_i64)).end()?).alias(name)));
+        let counts = counts.collect::<Result<_>>()?;
+        let found = Aggregate::try_new(rows, domain.keys(), counts)?;
         self.plan = joined(&self.plan, &domain, LogicalPlan::Aggregate(found))?;
-        Ok(any.map(|(_, name)| named(&name).is_true()))
+        Ok(any.map(|(_, name)| named(&name).gt(lit(0_i64)).is_true()))
     }
 
     /// The expression as it is written within a subquery. What stands for subqueries in it becomes
