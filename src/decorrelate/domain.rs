@@ -14,6 +14,7 @@ use datafusion::logical_expr::{
 };
 
 use super::refs::{free, has};
+use crate::keys::apart;
 use crate::rewrite::{gives_same_rows, reads_work_table};
 use crate::share::run_once;
 
@@ -43,11 +44,6 @@ impl Names {
     pub(super) fn fresh(&self) -> String {
         self.0.set(self.0.get() + 1);
         format!("{OURS}{}", self.0.get())
-    }
-
-    /// Goes on after all names that others have given.
-    pub(super) fn skip(&self, others: &Names) {
-        self.0.set(self.0.get().max(others.0.get()));
     }
 }
 
@@ -137,7 +133,7 @@ impl<'a> Domain<'a> {
             );
         }
         let mut domain = Domain::every_row(outer, columns, names)?;
-        domain.rows = LogicalPlan::Distinct(Distinct::All(Arc::new(domain.rows)));
+        domain.rows = apart(LogicalPlan::Distinct(Distinct::All(Arc::new(domain.rows))))?;
         Ok(domain)
     }
 

@@ -112,7 +112,7 @@ fn with_values(plan: LogicalPlan) -> Result<LogicalPlan> {
     };
     let Some(input) = input else { return Ok(plan) };
     let names = NamePreserver::new(&plan);
-    let mut values = Input::new(input, &exprs)?;
+    let mut values = Input::new(input, &exprs, &[])?;
     let replaced = exprs.into_iter().map(|expr| {
         let name = names.save(&expr);
         Ok(name.restore(values.replaced(expr, &|expr| is_ours(&plan, expr))?))
@@ -149,7 +149,7 @@ fn filtered(filter: Filter) -> Result<LogicalPlan> {
     if ours.is_empty() {
         return Ok(plan);
     }
-    let mut input = Input::new(plan, &ours)?;
+    let mut input = Input::new(plan, &ours, &[])?;
     let mut conditions = Vec::with_capacity(ours.len());
     for condition in ours {
         conditions.push(if subquery_of(&condition).is_some() {
@@ -250,7 +250,7 @@ fn joined(join: Join) -> Result<LogicalPlan> {
 /// The same for an outer join: each subquery becomes a column of the side that it refers to.
 fn outer_joined(join: &Join, condition: &Expr) -> Result<LogicalPlan> {
     let exprs = std::slice::from_ref(condition);
-    let mut left = Input::new(join.left.as_ref().clone(), exprs)?;
+    let mut left = Input::new(join.left.as_ref().clone(), exprs, &[&join.right])?;
     let is_of = |expr: &Expr, schema: &DFSchema| -> Result<bool> {
         let outer = match subquery_of(expr) {
             Some(rows) => is_bound(rows, schema)?,
@@ -259,7 +259,7 @@ fn outer_joined(join: &Join, condition: &Expr) -> Result<LogicalPlan> {
         Ok(outer && expr.column_refs().into_iter().all(|column| has(schema, column)))
     };
     let condition = left.replaced(condition.clone(), &|expr| is_of(expr, join.left.schema()))?;
-    let mut right = Input::new(join.right.as_ref().clone(), exprs)?.beside(&left);
+    let mut right = Input::new(join.right.as_ref().clone(), exprs, &[&left.plan])?;
     let condition = right.replaced(condition, &|expr| is_of(expr, join.right.schema()))?;
     if holds_subquery(&condition)? {
         return not_impl_err!("a subquery about both sides in the condition of an outer join");

@@ -17,6 +17,7 @@ use datafusion::logical_expr::{
 };
 
 use super::domain::{Domain, Read, columns, named, projected};
+use crate::keys::{Apart, apart};
 use crate::relations::pivot::with_filter;
 
 impl Domain<'_> {
@@ -63,7 +64,11 @@ impl Domain<'_> {
                 Ok(LogicalPlan::Unnest(Unnest::try_new(input, columns, options)?))
             }
             LogicalPlan::Values(values) => self.values(values),
-            _ => not_impl_err!("a reference to an outer query from within {}", plan.display()),
+            LogicalPlan::Extension(node) => match Apart::input(node) {
+                Some(input) => apart(self.push(input)?),
+                None => refused(plan),
+            },
+            _ => refused(plan),
         }
     }
 
@@ -76,7 +81,7 @@ impl Domain<'_> {
             {
                 Ok(self.rows.clone())
             }
-            _ => LogicalPlanBuilder::from(self.rows.clone()).cross_join(plan.clone())?.build(),
+            _ => LogicalPlanBuilder::from(self.rows.clone()).cross_join(keyless(plan)?)?.build(),
         }
     }
 
@@ -295,6 +300,13 @@ impl Domain<'_> {
     }
 }
 
+/// The plan without keys, which it may have from an aggregate or a DISTINCT inside.
+pub(super) fn keyless(plan: &LogicalPlan) -> Result<LogicalPlan> {
+    let may_have_keys = plan
+        .exists(|node| Ok(matches!(node, LogicalPlan::Aggregate(_) | LogicalPlan::Distinct(_))))?;
+    if may_have_keys { apart(plan.clone()) } else { Ok(plan.clone()) }
+}
+
 /// The aggregates of an expression, of those rows only for which a condition is true.
 fn filtered(expr: Expr, condition: &Expr) -> Result<Expr> {
     let filtered = expr.transform(|expr| match expr {
@@ -304,4 +316,8 @@ fn filtered(expr: Expr, condition: &Expr) -> Result<Expr> {
         expr => Ok(Transformed::no(expr)),
     });
     filtered.data()
+}
+
+fn refused<T>(plan: &LogicalPlan) -> Result<T> {
+    not_impl_err!("a reference to an outer query from within {}", plan.display())
 }

@@ -5,6 +5,7 @@ use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, Join, JoinType, LogicalPlan, when};
 
 use super::domain::{Condition, Domain, columns, named, projected};
+use super::push::keyless;
 
 /// Which sides of a join are given the domain.
 struct Sides {
@@ -34,8 +35,9 @@ impl Domain<'_> {
         let both = left && right;
         let twin = if both { Some(self.renamed()?) } else { None };
         let other = twin.as_ref().unwrap_or(self);
-        let left_rows = if left { self.push(&join.left)? } else { join.left.as_ref().clone() };
-        let right_rows = if right { other.push(&join.right)? } else { join.right.as_ref().clone() };
+        let left_rows = if left { keyless(&self.push(&join.left)?)? } else { keyless(&join.left)? };
+        let right_rows =
+            if right { keyless(&other.push(&join.right)?)? } else { keyless(&join.right)? };
 
         let bind = |expr: &Expr| self.bind(expr.clone());
         let equal = join.on.iter().map(|(left, right)| Ok((bind(left)?, bind(right)?)));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, ScalarValue};
 use datafusion::error::Result;
-use datafusion::functions_aggregate::expr_fn::{bool_or, count, first_value};
+use datafusion::functions_aggregate::expr_fn::{count, first_value};
 use datafusion::logical_expr::expr::{Exists, InSubquery, SetComparison, SetQuantifier};
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{
@@ -31,9 +31,11 @@ pub(super) struct Input {
 }
 
 impl Input {
-    /// The input of a node that has these expressions, whose subqueries are to be replaced.
-    pub(super) fn new(input: LogicalPlan, exprs: &[Expr]) -> Result<Self> {
+    /// The input of a node that has these expressions, whose subqueries are to be replaced, and these
+    /// other inputs.
+    pub(super) fn new(input: LogicalPlan, exprs: &[Expr], others: &[&LogicalPlan]) -> Result<Self> {
         let mut plans = vec![&input];
+        plans.extend(others);
         for expr in exprs {
             expr.apply(|expr| {
                 plans.extend(subquery_of(expr));
@@ -44,12 +46,6 @@ impl Input {
         // It is read for the values, and again for the rows.
         let base = same_each_time(input)?;
         Ok(Input { plan: base.clone(), base, names, known: Vec::new() })
-    }
-
-    /// The same with other names than the columns of another input have.
-    pub(super) fn beside(self, other: &Input) -> Self {
-        self.names.skip(&other.names);
-        self
     }
 
     /// The expression with columns in place of all subqueries that `is_ours` wants.
@@ -256,7 +252,9 @@ impl Input {
             ..Condition::same(domain.pairs_with_outer())
         };
         let joined = condition.join(self.plan.clone(), members, JoinType::Left)?;
-        Ok((LogicalPlan::Join(joined), named(&mark).is_not_null()))
+        let mut exprs: Vec<Expr> = columns(self.plan.schema()).collect();
+        exprs.push(named(&mark));
+        Ok((projected(LogicalPlan::Join(joined), exprs)?, named(&mark).is_not_null()))
     }
 
     /// `x < ANY (subquery)`: TRUE if that is so for one row, else NULL if it is unknown for one.
@@ -295,10 +293,13 @@ impl Input {
         let subquery = projected(subquery.clone(), exprs.collect())?;
         let domain = self.domain(&subquery)?;
         let rows = Arc::new(domain.push(&subquery)?);
-        let aggregates = any.iter().map(|(holds, name)| bool_or(holds.clone()).alias(name));
-        let found = Aggregate::try_new(rows, domain.keys(), aggregates.collect())?;
+        let counts = any
+            .iter()
+            .map(|(holds, name)| Ok(count(when(holds.clone(), lit(1_i64)).end()?).alias(name)));
+        let counts = counts.collect::<Result<_>>()?;
+        let found = Aggregate::try_new(rows, domain.keys(), counts)?;
         self.plan = joined(&self.plan, &domain, LogicalPlan::Aggregate(found))?;
-        Ok(any.map(|(_, name)| named(&name).is_true()))
+        Ok(any.map(|(_, name)| named(&name).gt(lit(0_i64)).is_true()))
     }
 
     /// The expression as it is written within a subquery. What stands for subqueries in it becomes

@@ -26,7 +26,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::optimizer::AnalyzerRule;
 
-use parts::{Part, parts, places_of_peers};
+use parts::{Part, parts};
 pub(crate) use tokens::{as_written, is_mark, with_exclusions};
 
 /// What a frame leaves out.
@@ -101,75 +101,110 @@ fn is_marked(expr: &Expr) -> bool {
 
 /// The same columns from windows whose frames are whole.
 fn without_marks(window: &Window) -> Result<LogicalPlan> {
-    let mut plan = window.input.as_ref().clone();
-    let mut columns: Vec<Expr> = plan.schema().columns().into_iter().map(Expr::Column).collect();
+    let input = window.input.schema();
+    let mut columns: Vec<Expr> = input.columns().into_iter().map(Expr::Column).collect();
     let width = columns.len();
+    let mut windows = Windows::default();
     for (place, expr) in window.window_expr.iter().enumerate() {
-        let name = |part: usize| format!("__part_{place}_{part}");
         let Expr::WindowFunction(mut function) = expr.clone().unalias() else {
             return not_impl_err!("EXCLUDE in {expr}");
         };
         let mark = function.params.partition_by.iter().find_map(Exclusion::of_mark);
         function.params.partition_by.retain(|expr| Exclusion::of_mark(expr).is_none());
         let (qualifier, field) = window.schema.qualified_field(width + place);
-        let peers = ["first", "count"]
-            .map(|part| Column::new_unqualified(format!("__peers_{place}_{part}")));
-        let mut pieces = Pieces {
-            function: &function,
-            exprs: Vec::new(),
-            name: &name,
-            peers: &peers,
-            is_clipped: false,
-        };
         let value = match mark {
-            None | Some(Exclusion::NoOthers) => pieces.add(Expr::WindowFunction(function.clone())),
-            Some(mark) => pieces.value(mark, field.data_type())?,
+            None | Some(Exclusion::NoOthers) => windows.parts.add(Expr::WindowFunction(function)),
+            Some(mark) => Pieces { function: &function, windows: &mut windows }
+                .value(mark, field.data_type())?,
         };
-        let mut windows = Vec::new();
-        if pieces.is_clipped {
-            let places = places_of_peers(&function.params)?.into_iter().zip(&peers);
-            windows.extend(places.map(|(expr, column)| vec![expr.alias(&column.name)]));
-        }
-        // Windows of the same order stand in one node, so that they see peers in one order.
-        let (ordered, by_peers): (Vec<_>, Vec<_>) =
-            pieces.exprs.into_iter().partition(|expr| is_ordered(expr, &function));
-        windows.extend([ordered, by_peers]);
-        for exprs in windows {
-            if !exprs.is_empty() {
-                plan = LogicalPlan::Window(Window::try_new(exprs, Arc::new(plan))?);
-            }
-        }
         columns.push(value.alias_qualified(qualifier.cloned(), field.name()));
     }
+    let plan = windows.of(window.input.as_ref().clone())?;
     Ok(LogicalPlan::Projection(Projection::try_new(columns, Arc::new(plan))?))
 }
 
-/// Whether a window has the order of the function that it is a part of.
-fn is_ordered(expr: &Expr, function: &WindowFunction) -> bool {
-    match expr.clone().unalias() {
-        Expr::WindowFunction(part) => part.params.order_by == function.params.order_by,
+/// The windows that functions are put together from.
+struct Windows {
+    /// Where the peers are, which parts may read.
+    peers: Columns,
+    parts: Columns,
+}
+
+impl Default for Windows {
+    fn default() -> Self {
+        Windows { peers: Columns::new("__peers"), parts: Columns::new("__part") }
+    }
+}
+
+impl Windows {
+    /// The rows of a plan with the columns of all windows.
+    fn of(self, mut plan: LogicalPlan) -> Result<LogicalPlan> {
+        for exprs in self.peers.by_order().into_iter().chain(self.parts.by_order()) {
+            plan = LogicalPlan::Window(Window::try_new(exprs, Arc::new(plan))?);
+        }
+        Ok(plan)
+    }
+}
+
+/// Expressions, each once, and the names of their columns.
+struct Columns {
+    prefix: &'static str,
+    exprs: Vec<(Expr, String)>,
+}
+
+impl Columns {
+    fn new(prefix: &'static str) -> Self {
+        Columns { prefix, exprs: Vec::new() }
+    }
+
+    /// Computes an expression; its column.
+    fn add(&mut self, expr: Expr) -> Expr {
+        let known = self.exprs.iter().find(|(known, _)| *known == expr);
+        let name = match known {
+            Some((_, name)) => name.clone(),
+            None => {
+                let name = format!("{}_{}", self.prefix, self.exprs.len());
+                self.exprs.push((expr, name.clone()));
+                name
+            }
+        };
+        Expr::Column(Column::new_unqualified(name))
+    }
+
+    /// The expressions with their names. Windows of the same order stand in one node, so that they
+    /// see peers in one order.
+    fn by_order(self) -> Vec<Vec<Expr>> {
+        let mut nodes: Vec<Vec<(Expr, String)>> = Vec::new();
+        for column in self.exprs {
+            let node = nodes.iter_mut().find(|node| has_same_order(&node[0].0, &column.0));
+            match node {
+                Some(node) => node.push(column),
+                None => nodes.push(vec![column]),
+            }
+        }
+        let aliased = |(expr, name): (Expr, String)| expr.alias(name);
+        nodes.into_iter().map(|node| node.into_iter().map(aliased).collect()).collect()
+    }
+}
+
+/// Whether two windows have the same PARTITION BY and ORDER BY.
+fn has_same_order(one: &Expr, other: &Expr) -> bool {
+    match (one, other) {
+        (Expr::WindowFunction(one), Expr::WindowFunction(other)) => {
+            one.params.partition_by == other.params.partition_by
+                && one.params.order_by == other.params.order_by
+        }
         _ => false,
     }
 }
 
-/// The windows that a function is put together from.
+/// A function that is put together from windows.
 struct Pieces<'a> {
     function: &'a WindowFunction,
-    exprs: Vec<Expr>,
-    name: &'a dyn Fn(usize) -> String,
-    /// The columns that say where the peers are, and whether they are read.
-    peers: &'a [Column; 2],
-    is_clipped: bool,
+    windows: &'a mut Windows,
 }
 
 impl Pieces<'_> {
-    /// Computes a window; its column.
-    fn add(&mut self, expr: Expr) -> Expr {
-        let name = (self.name)(self.exprs.len());
-        self.exprs.push(expr.alias(&name));
-        Expr::Column(Column::new_unqualified(name))
-    }
-
     fn value(&mut self, mark: Exclusion, data_type: &DataType) -> Result<Expr> {
         let WindowFunctionDefinition::AggregateUDF(aggregate) = &self.function.fun else {
             return not_impl_err!("EXCLUDE with {}", self.function.fun.name());
@@ -201,14 +236,10 @@ impl Pieces<'_> {
 
     /// The windows of an aggregate over the parts of the frame.
     fn over(&mut self, aggregate: &Arc<AggregateUDF>, parts: &[Part]) -> Result<Vec<Expr>> {
-        let mut columns = Vec::with_capacity(parts.len());
-        for part in parts {
-            self.is_clipped |= matches!(part, Part::Clipped(..));
-            if let Some(window) = part.window(self.function, aggregate, self.peers)? {
-                columns.push(self.add(window));
-            }
-        }
-        Ok(columns)
+        let Windows { peers, parts: columns } = &mut *self.windows;
+        let windows = parts.iter().map(|part| part.window(self.function, aggregate, peers));
+        let windows = windows.filter_map(Result::transpose);
+        windows.map(|window| Ok(columns.add(window?))).collect()
     }
 
     fn count(&mut self, mark: Exclusion) -> Result<Expr> {

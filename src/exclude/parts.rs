@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use datafusion::common::{Column, ScalarValue};
+use datafusion::common::ScalarValue;
 use datafusion::error::Result;
 use datafusion::functions_aggregate::count::count_udaf;
 use datafusion::functions_window::expr_fn::rank;
@@ -12,8 +12,8 @@ use datafusion::logical_expr::{
     WindowFunctionDefinition, lit, when,
 };
 
-use super::Exclusion;
 use super::clipped::{Side, clipped};
+use super::{Columns, Exclusion};
 
 /// A part of a frame.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,13 +29,13 @@ pub(super) enum Part {
 }
 
 impl Part {
-    /// The window of an aggregate over this part; `None` for the row itself. `peers` are the columns
-    /// that say where the peers are.
+    /// The window of an aggregate over this part; `None` for the row itself. It may read where the
+    /// peers are.
     pub(super) fn window(
         &self,
         function: &WindowFunction,
         aggregate: &Arc<AggregateUDF>,
-        peers: &[Column; 2],
+        peers: &mut Columns,
     ) -> Result<Option<Expr>> {
         let mut params = function.params.clone();
         let mut fun = WindowFunctionDefinition::AggregateUDF(Arc::clone(aggregate));
@@ -55,7 +55,8 @@ impl Part {
                         *arg = when(filter.as_ref().clone(), arg.clone()).end()?;
                     }
                 }
-                params.args.extend(peers.iter().cloned().map(Expr::Column));
+                let places = places_of_peers(&function.params)?;
+                params.args.extend(places.map(|place| peers.add(place)));
                 fun = WindowFunctionDefinition::WindowUDF(clipped(aggregate, *side));
             }
         }
@@ -65,7 +66,7 @@ impl Part {
 
 /// The windows that say where the peers of a row are: the number of the first one, and how many
 /// there are.
-pub(super) fn places_of_peers(params: &WindowFunctionParams) -> Result<[Expr; 2]> {
+fn places_of_peers(params: &WindowFunctionParams) -> Result<[Expr; 2]> {
     let (keys, order) = (params.partition_by.clone(), params.order_by.clone());
     let same = keys.iter().cloned().chain(order.iter().map(|sort| sort.expr.clone())).collect();
     let first = rank().partition_by(keys).order_by(order).build()?;

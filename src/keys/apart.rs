@@ -24,7 +24,7 @@ pub(crate) struct Apart {
 }
 
 /// The plan without its keys.
-pub(super) fn apart(input: LogicalPlan) -> Result<LogicalPlan> {
+pub(crate) fn apart(input: LogicalPlan) -> Result<LogicalPlan> {
     Ok(LogicalPlan::Extension(Extension { node: Arc::new(Apart::new(input)?) }))
 }
 
@@ -35,6 +35,11 @@ impl Apart {
         let metadata = input.schema().metadata().clone();
         let schema = DFSchema::new_with_metadata(fields.collect(), metadata)?;
         Ok(Apart { input, schema: Arc::new(schema) })
+    }
+
+    /// The rows inside of a node of this kind.
+    pub(crate) fn input(node: &Extension) -> Option<&LogicalPlan> {
+        node.node.as_any().downcast_ref::<Apart>().map(|apart| &apart.input)
     }
 }
 

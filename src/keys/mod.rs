@@ -21,8 +21,7 @@ use datafusion::error::Result;
 use datafusion::logical_expr::{Aggregate, Distinct, Expr, LogicalPlan};
 use datafusion::optimizer::AnalyzerRule;
 
-use apart::apart;
-pub(crate) use apart::{Apart, Together};
+pub(crate) use apart::{Apart, Together, apart};
 
 /// Sets the rows of groups apart whose key DataFusion would take to be smaller than it is.
 ///
