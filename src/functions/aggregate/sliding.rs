@@ -38,6 +38,11 @@ pub(crate) fn sliding(function: &Arc<AggregateUDF>) -> Arc<AggregateUDF> {
     }
 }
 
+/// Whether a function is one that [`sliding`] has made.
+pub(in crate::functions) fn is_sliding(function: &AggregateUDF) -> bool {
+    function.inner().is::<Sliding>()
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Kind {
     Sum,
