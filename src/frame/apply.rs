@@ -1,6 +1,5 @@
 //! Functions of the program, on columns.
 
-use std::any::Any;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -52,7 +51,7 @@ pub fn apply(
 
 /// Whether a function is one that [`apply`] has made.
 pub(super) fn is_applied(function: &ScalarUDF) -> bool {
-    (function.inner().as_ref() as &dyn Any).is::<Applied>()
+    function.inner().is::<Applied>()
 }
 
 type Function = dyn Fn(&[ArrayRef]) -> Result<ArrayRef> + Send + Sync;

@@ -127,20 +127,20 @@ fn text_of(plan: &LogicalPlan) -> Result<Option<String>> {
 /// Whether an expression calls a closure of the program.
 fn is_of_program(expr: &Expr) -> bool {
     let of_aggregate = |function: &AggregateUDF| {
-        udf::is_aggregate(function)
-            || (function.inner().as_ref() as &dyn Any).is::<SimpleAggregateUDF>()
+        udf::is_aggregate(function) || function.inner().is::<SimpleAggregateUDF>()
     };
     match expr {
         Expr::ScalarFunction(call) => {
-            let function = call.func.inner().as_ref() as &dyn Any;
-            function.is::<SimpleScalarUDF>() || is_applied(&call.func) || udf::is_scalar(&call.func)
+            let function = &call.func;
+            udf::is_scalar(function)
+                || is_applied(function)
+                || function.inner().is::<SimpleScalarUDF>()
         }
         Expr::AggregateFunction(call) => of_aggregate(&call.func),
         Expr::WindowFunction(call) => match &call.fun {
             WindowFunctionDefinition::AggregateUDF(function) => of_aggregate(function),
             WindowFunctionDefinition::WindowUDF(function) => {
-                let inner = function.inner().as_ref() as &dyn Any;
-                inner.is::<SimpleWindowUDF>() || udf::is_window(function)
+                udf::is_window(function) || function.inner().is::<SimpleWindowUDF>()
             }
         },
         _ => false,

@@ -19,6 +19,7 @@ use datafusion::logical_expr::{
     AggregateUDF, Expr, ScalarUDF, WindowFunctionDefinition, WindowUDF,
 };
 
+use super::aggregate::is_sliding;
 use super::shorthand::Shorthand;
 
 type Names = &'static [&'static str];
@@ -118,7 +119,7 @@ impl Meanings {
     /// The function itself, if this one has been wrapped.
     fn aggregate(&self, function: &AggregateUDF) -> Option<Arc<AggregateUDF>> {
         let known = self.aggregates.get(function.name())?;
-        (**known != *function).then(|| Arc::clone(known))
+        (**known != *function && !is_sliding(function)).then(|| Arc::clone(known))
     }
 
     fn window(&self, function: &WindowFunctionDefinition) -> Option<WindowFunctionDefinition> {

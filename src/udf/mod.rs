@@ -146,17 +146,17 @@ impl Session {
 
 /// Whether a function is a closure of the program.
 pub(crate) fn is_scalar(function: &ScalarUDF) -> bool {
-    (function.inner().as_ref() as &dyn Any).is::<scalar::Function>()
+    function.inner().is::<scalar::Function>()
 }
 
 /// As [`is_scalar`], of an aggregate.
 pub(crate) fn is_aggregate(function: &AggregateUDF) -> bool {
-    (function.inner().as_ref() as &dyn Any).is::<aggregate::Function>()
+    function.inner().is::<aggregate::Function>()
 }
 
 /// As [`is_scalar`], of a window function.
 pub(crate) fn is_window(function: &WindowUDF) -> bool {
-    (function.inner().as_ref() as &dyn Any).is::<window::Function>()
+    function.inner().is::<window::Function>()
 }
 
 /// A closure, which equals only itself.

@@ -35,6 +35,7 @@ use datafusion::logical_expr::AggregateUDF;
 pub(crate) use counted::{is_deviation, is_of_counts, over_counts, position};
 pub(crate) use planner::Overloads;
 pub(crate) use result::Fraction;
+pub(super) use sliding::is_sliding;
 pub(crate) use sliding::sliding;
 
 /// All of this folder.

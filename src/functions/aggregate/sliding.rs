@@ -38,6 +38,11 @@ pub(crate) fn sliding(function: &Arc<AggregateUDF>) -> Arc<AggregateUDF> {
     }
 }
 
+/// Whether a function is one that [`sliding`] has made.
+pub(in crate::functions) fn is_sliding(function: &AggregateUDF) -> bool {
+    function.inner().is::<Sliding>()
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Kind {
     Sum,
@@ -181,7 +186,8 @@ impl Spread {
 impl Summary for Spread {
     fn of(value: f64) -> Self {
         // The distance of a NaN or an infinity from itself is not a number.
-        Spread { count: 1.0, mean: value, squares: value - value }
+        let squares = if value.is_finite() { 0.0 } else { f64::NAN };
+        Spread { count: 1.0, mean: value, squares }
     }
 
     fn and(self, others: Self) -> Self {
