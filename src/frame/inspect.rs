@@ -154,9 +154,9 @@ impl DataFrame {
     /// Those of planning and running.
     pub async fn equals_unordered(self, other: DataFrame) -> Result<bool> {
         let Some((one, other)) = self.comparable(&other)? else { return Ok(false) };
-        let more = one.clone().except_all(other.clone())?.limit(1)?.count().await?;
-        let less = other.except_all(one)?.limit(1)?.count().await?;
-        Ok(more == 0 && less == 0)
+        let more = one.clone().except_all(other.clone())?;
+        let less = other.except_all(one)?;
+        Ok(more.is_empty().await? && less.is_empty().await?)
     }
 
     /// Both with equal values in the same bytes, if they have the same columns.

@@ -10,6 +10,8 @@
 //! - `missing`: NULLs and NaNs
 //! - `inspect`: what a frame is
 //! - `output`: running it; `write`: files
+//! - `function`: what has no name in SQL, as a value that says what is done; used by `accessors`, `cut`,
+//!   `replace`, `signed` and `canonical`
 
 mod apply;
 mod columns;

@@ -206,6 +206,6 @@ pub(super) fn check_distinct<'a>(names: impl IntoIterator<Item = &'a String>) ->
     match names.into_iter().find(|name| !seen.insert(*name)) {
         None => Ok(()),
         Some(name) => Err(Error::query(format!("two columns would have the name \"{name}\""))
-            .with_hint("give one of them another name")),
+            .with_hint("rename one of them")),
     }
 }

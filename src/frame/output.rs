@@ -102,8 +102,16 @@ impl DataFrame {
     ///
     /// # Errors
     /// Those of planning and running.
-    pub async fn len(self) -> Result<u64> {
-        self.count().await
+    pub async fn len(&self) -> Result<u64> {
+        self.clone().count().await
+    }
+
+    /// Runs the query until it is known whether there is a row.
+    ///
+    /// # Errors
+    /// Those of planning and running.
+    pub async fn is_empty(&self) -> Result<bool> {
+        Ok(self.clone().limit(1)?.len().await? == 0)
     }
 
     /// Runs the query and counts its rows, as [`DataFrame::len`] does. How many values each column has

@@ -1,7 +1,6 @@
 //! Values in the place of others.
 
 use std::fmt;
-use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, BooleanArray};
 use arrow::compute::kernels::cmp::not_distinct;
@@ -75,6 +74,6 @@ impl Operation for Replace {
             result = zip(&and_not(&found, &done)?, new, &result)?;
             done = or(&done, &found)?;
         }
-        Ok(Arc::clone(&result))
+        Ok(result)
     }
 }

@@ -16,9 +16,10 @@ async fn the_most_frequent_value() {
 
 #[tokio::test]
 async fn the_row_of_the_extreme() {
-    let frame = frame_of(VALUES)
-        .await
-        .agg([arg_max(col("k"), col("v")).unwrap(), arg_min(col("k"), col("v")).unwrap()]);
+    let frame = frame_of(VALUES).await.agg([
+        arg_max(col("k"), col("v")).unwrap().alias("greatest"),
+        arg_min(col("k"), col("v")).unwrap().alias("least"),
+    ]);
     assert_eq!(in_line(frame.unwrap()).await, "c a");
 }
 
@@ -33,8 +34,8 @@ async fn shapes_of_distributions() {
     // DuckDB: skewness, kurtosis and entropy of the same values.
     let rounded = |expr| brimful::functions::round(vec![expr, brimful::lit(4)]);
     let frame = frame_of(VALUES).await.agg([
-        rounded(skew(col("v")).unwrap()),
-        rounded(kurtosis(col("v")).unwrap()),
+        rounded(skew(col("v")).unwrap()).alias("skew"),
+        rounded(kurtosis(col("v")).unwrap()).alias("kurtosis"),
         rounded(entropy(col("k")).unwrap()),
     ]);
     assert_eq!(in_line(frame.unwrap()).await, "1.5396 2.8889 1.5");

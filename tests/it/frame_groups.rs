@@ -5,7 +5,7 @@ use brimful::aggregates::{
     count_distinct, cov, cov_pop, first_by, grouping, last_by, len, list, max, mean, median, min,
     n_unique, quantile, std, std_pop, string_agg, sum, var, var_pop,
 };
-use brimful::{DataFrame, ExprFunctionExt, Session, col, lit, when};
+use brimful::{DataFrame, Expr, ExprFunctionExt, Session, col, lit, when};
 
 use crate::support::{
     Place, assert_query_error, frame_of, in_line, in_line_sorted, rising, spilling_session,
@@ -22,6 +22,11 @@ async fn sales() -> DataFrame {
 
 fn by_shop(frame: DataFrame) -> brimful::GroupBy {
     frame.group_by([col("shop")])
+}
+
+/// Each under a name of its own.
+fn each_named<const N: usize>(exprs: [Expr; N]) -> impl Iterator<Item = Expr> {
+    exprs.into_iter().enumerate().map(|(place, expr)| expr.alias(place.to_string()))
 }
 
 async fn sorted(frame: brimful::Result<DataFrame>) -> String {
@@ -52,7 +57,7 @@ async fn aggregates_without_an_alias_have_the_name_of_a_column() {
     assert_query_error(
         by_shop(sales().await).agg([min(col("day")), max(col("day"))]),
         "two columns would have the name \"day\"",
-        Some("give one of them another name"),
+        Some("rename one of them"),
     );
     // The names of files and tables are in no name.
     let frame = sales().await.select([col("day") + lit(1), col("paid")]).unwrap();
@@ -132,7 +137,7 @@ async fn deviations_of_samples_and_populations() {
     let rounded = |expr| brimful::functions::round(vec![expr, lit(6)]);
     let [one, two, three, four] =
         [std(col("v")), std_pop(col("v")), var(col("v")), var_pop(col("v"))];
-    let frame = frame.agg([rounded(one), rounded(two), rounded(three), rounded(four)]).unwrap();
+    let frame = frame.agg(each_named([one, two, three, four].map(rounded))).unwrap();
     assert_eq!(in_line(frame).await, "1.527525 1.247219 2.333333 1.555556");
 }
 
@@ -185,7 +190,7 @@ async fn pairs_of_columns() {
     let rounded = |expr| brimful::functions::round(vec![expr, lit(6)]);
     let (a, b) = (|| col("a"), || col("b"));
     let frame = frame
-        .agg([rounded(corr(a(), b())), rounded(cov(a(), b())), rounded(cov_pop(a(), b()))])
+        .agg(each_named([corr(a(), b()), cov(a(), b()), cov_pop(a(), b())].map(rounded)))
         .unwrap();
     assert_eq!(in_line(frame).await, "0.970725 3.5 2.333333");
 }

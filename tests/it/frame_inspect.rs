@@ -70,6 +70,8 @@ async fn frames_are_compared() {
     let rows = |from, to| session.range(from, to, 1).unwrap();
     let halves = rows(0, 10_000).union(rows(10_000, 20_000)).unwrap().sort_by(&["value"]).unwrap();
     let falling = rows(0, 20_000).sort_by(&["-value"]).unwrap();
+    assert_eq!(halves.len().await.unwrap(), 20_000);
+    assert!(!halves.is_empty().await.unwrap() && rows(5, 5).is_empty().await.unwrap());
     assert!(rows(0, 20_000).equals(halves).await.unwrap());
     assert!(!rows(0, 20_000).equals(rows(0, 19_999)).await.unwrap());
     assert!(!rows(0, 20_000).equals(rows(1, 20_001)).await.unwrap());

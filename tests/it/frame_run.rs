@@ -208,6 +208,14 @@ async fn rows_are_kept_in_any_place() {
 }
 
 #[tokio::test]
+async fn a_cached_frame_can_be_computed_again() {
+    let (session, times) = (small_session(), Arc::default());
+    let cached = sums(&session, &times).await.cache().await.unwrap();
+    assert!(cached.is_persisted().unwrap());
+    assert!(!cached.unpersist().unwrap().is_persisted().unwrap());
+}
+
+#[tokio::test]
 async fn memory_that_has_no_room_for_the_rows() {
     let place = Place::new();
     let session = Setup::reference().memory_limit_bytes(64 << 20).session(&place);

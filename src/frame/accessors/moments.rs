@@ -55,8 +55,12 @@ pub(in crate::frame) fn changed(expr: Expr, change: Change) -> Expr {
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Change::ReplaceZone { zone, .. } => {
-                write!(f, "replace_time_zone({})", zone.as_deref().unwrap_or("none"))
+            Change::ReplaceZone { zone, unclear } => {
+                let name = match unclear {
+                    Unclear::Null => "replace_time_zone_or_null",
+                    Unclear::Error | Unclear::First => "replace_time_zone",
+                };
+                write!(f, "{name}({})", zone.as_deref().unwrap_or("none"))
             }
             Change::ConvertZone(zone) => write!(f, "convert_time_zone({zone})"),
             Change::MonthStart => f.write_str("month_start"),
@@ -127,7 +131,13 @@ fn zoned(shown: &ArrayRef, to: &DataType, unclear: Unclear) -> Result<ArrayRef> 
     let shown = shown.as_primitive::<Int64Type>();
     let moments: Int64Array = match unclear {
         Unclear::Error => shown.try_unary(|shown| clocks.moment(shown))?,
-        Unclear::Null => shown.unary_opt(|shown| clocks.moment(shown).ok()),
+        Unclear::Null => {
+            let moments = shown.iter().map(|shown| match shown {
+                Some(shown) => clocks.single_moment(shown),
+                None => Ok(None),
+            });
+            moments.collect::<Result<_>>()?
+        }
         Unclear::First => shown.try_unary(|shown| clocks.first_moment(shown))?,
     };
     Ok(cast(&moments, to)?)

@@ -46,6 +46,11 @@ impl<'a> Clocks<'a> {
             .into())
     }
 
+    /// When they show this, if they do so once.
+    pub(super) fn single_moment(&self, shown: i64) -> Result<Option<i64>> {
+        Ok(self.moments(shown)?.single())
+    }
+
     /// The first moment when they show this, or if they skip it, the one when they do.
     pub(super) fn first_moment(&self, shown: i64) -> Result<i64> {
         match self.moments(shown)? {
