@@ -368,7 +368,10 @@ async fn infer(
     match given {
         Some(schema) => Ok(Arc::clone(schema)),
         None => {
-            let inferred = format.infer_schema(state, store.objects(), objects).await;
+            let inferred = match format.is::<ArrowFormat>() && !store.is_local() {
+                true => super::arrow::columns(state, store, objects).await,
+                false => format.infer_schema(state, store.objects(), objects).await,
+            };
             inferred.map_err(|err| {
                 let err = Error::from(err);
                 // DataFusion calls an Arrow file that is cut short a defect of its own.

@@ -6,8 +6,9 @@
 //! scan. [`union`] puts together files with different columns, and [`file_columns`] adds columns that
 //! their paths give. [`csv`] is our own CSV scan, and [`json`] reads JSON by arrow's reader. Parquet
 //! and Arrow files are read by DataFusion; [`parquet`] mends what it makes of a Parquet file's
-//! statistics.
+//! statistics, and [`arrow`] finds the columns of Arrow files in object stores.
 
+mod arrow;
 mod calls;
 pub(crate) mod csv;
 mod file_columns;

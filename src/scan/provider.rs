@@ -300,17 +300,19 @@ fn maybe_null(
     columns: &[FieldRef],
 ) -> Result<Arc<dyn ExecutionPlan>> {
     let schema = plan.schema();
+    if !schema.fields().iter().any(|field| columns.contains(field)) {
+        return Ok(plan);
+    }
     let exprs = schema.fields().iter().enumerate().map(|(place, field)| {
-        let name = field.name();
-        let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(name, place));
-        let expr = match columns.iter().any(|column| column.name() == name) && field.is_nullable() {
+        let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(field.name(), place));
+        let expr: Arc<dyn PhysicalExpr> = match field.is_nullable() && columns.contains(field) {
             // This changes nothing but that the result may be NULL.
             true => Arc::new(TryCastExpr::new(column, field.data_type().clone())),
             false => column,
         };
-        ProjectionExpr { expr, alias: name.clone() }
+        ProjectionExpr { expr, alias: field.name().clone() }
     });
-    Ok(Arc::new(ProjectionExec::try_new(exprs.collect::<Vec<_>>(), Arc::clone(&plan))?))
+    Ok(Arc::new(ProjectionExec::try_new(exprs, plan)?))
 }
 
 #[async_trait]
