@@ -162,6 +162,9 @@ impl DataSink for Change {
                 next.add(&batch.slice(changed, batch.num_rows() - changed)).await?;
             }
         }
+        if count == 0 {
+            return Ok(0);
+        }
         next.keep_rest().await?;
         self.table.replace(&self.base, next.writer.finish().await?)?;
         Ok(count as u64)
