@@ -9,7 +9,7 @@ use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
     Assignment, AssignmentTarget, BinaryOperator, Expr, Function, Ident, Join, JoinConstraint,
     JoinOperator, Merge as Parsed, MergeAction, MergeClause, MergeClauseKind, MergeInsertExpr,
-    MergeInsertKind, MergeUpdateExpr, ObjectName, OutputClause, Parens, Query, SelectItem,
+    MergeInsertKind, MergeUpdateExpr, ObjectName, OutputClause, Parens, Query, SelectItem, SetExpr,
     Statement as Sql, TableAlias, TableFactor, TableWithJoins, UnaryOperator, Values, With,
 };
 use datafusion::sql::sqlparser::keywords::Keyword;
