@@ -26,14 +26,14 @@ pub(super) fn is_filtered(plan: &LogicalPlan) -> Result<bool> {
     }
 }
 
-/// Aggregates of all rows that equal outer columns: `SELECT sum(x) FROM e WHERE e.id = t.id`.
+/// Aggregates of all rows that equal outer columns: `SELECT sum(x) FROM e WHERE e.id = t.id`. They have
+/// no alias, as DataFusion looks for its own columns beyond it.
 pub(super) fn is_aggregate_by_equality(plan: &LogicalPlan) -> Result<bool> {
     match plan {
         LogicalPlan::Projection(projection) => {
             let plain = !projection.expr.iter().any(Expr::contains_outer);
             Ok(plain && is_aggregate_by_equality(&projection.input)?)
         }
-        LogicalPlan::SubqueryAlias(alias) => is_aggregate_by_equality(&alias.input),
         LogicalPlan::Aggregate(aggregate) => {
             let known = aggregate.aggr_expr.iter().all(is_known);
             Ok(aggregate.group_expr.is_empty()

@@ -155,7 +155,7 @@ impl Dialect for BrimfulDialect {
     }
 
     fn parse_statement(&self, parser: &mut Parser) -> Option<Parsed<Statement>> {
-        parser.peek_keyword(Keyword::MERGE).then(|| parse_merge(parser))
+        parse_merge(parser)
     }
 
     fn parse_prefix(&self, parser: &mut Parser) -> Option<Parsed<Expr>> {

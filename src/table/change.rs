@@ -104,8 +104,8 @@ pub(super) fn change(
 ) -> Result<Arc<dyn ExecutionPlan>> {
     let schema = input.schema();
     let values = table.rows.schema().fields().iter().map(|field| {
-        let names = schema.fields().iter().skip(FIRST_VALUE);
-        let place = names.into_iter().position(|value| value.name() == field.name());
+        let mut names = schema.fields().iter().skip(FIRST_VALUE);
+        let place = names.position(|value| value.name() == field.name());
         place.map(|place| FIRST_VALUE + place)
     });
     let number = Arc::new(Column::new(schema.field(0).name(), 0));
@@ -161,6 +161,9 @@ impl DataSink for Change {
             if changed < batch.num_rows() {
                 next.add(&batch.slice(changed, batch.num_rows() - changed)).await?;
             }
+        }
+        if count == 0 {
+            return Ok(0);
         }
         next.keep_rest().await?;
         self.table.replace(&self.base, next.writer.finish().await?)?;

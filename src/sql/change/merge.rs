@@ -9,8 +9,8 @@ use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
     Assignment, AssignmentTarget, BinaryOperator, Expr, Function, Ident, Join, JoinConstraint,
     JoinOperator, Merge as Parsed, MergeAction, MergeClause, MergeClauseKind, MergeInsertExpr,
-    MergeInsertKind, MergeUpdateExpr, ObjectName, OutputClause, Parens, Query, SelectItem,
-    Statement as Sql, TableAlias, TableFactor, TableWithJoins, UnaryOperator, Values,
+    MergeInsertKind, MergeUpdateExpr, ObjectName, OutputClause, Parens, Query, SelectItem, SetExpr,
+    Statement as Sql, TableAlias, TableFactor, TableWithJoins, UnaryOperator, Values, With,
 };
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
@@ -31,12 +31,60 @@ pub(super) const DELETE: &str = "delete";
 pub(super) const UPDATE: &str = "update";
 pub(super) const INSERT: &str = "insert";
 
-/// Reads a MERGE, with what DuckDB and Postgres have beyond the parser: `USING (columns)`,
-/// `DO NOTHING`, and UPDATE and INSERT of all columns.
+/// Reads a MERGE, also after a WITH, with what DuckDB and Postgres have beyond the parser:
+/// `USING (columns)`, `DO NOTHING`, and UPDATE and INSERT of all columns; `None` if it is another
+/// statement.
 ///
 /// # Errors
 /// Those of the syntax.
-pub(crate) fn parse_merge(parser: &mut Parser) -> Result<Sql, ParserError> {
+pub(crate) fn parse_merge(parser: &mut Parser) -> Option<Result<Sql, ParserError>> {
+    if parser.peek_keyword(Keyword::MERGE) {
+        return Some(merge(parser));
+    }
+    is_merge_after_with(parser).then(|| merge_after_with(parser))
+}
+
+fn is_merge_after_with(parser: &Parser) -> bool {
+    if !parser.peek_keyword(Keyword::WITH) {
+        return false;
+    }
+    let mut depth = 0;
+    for at in 1.. {
+        match &parser.peek_nth_token_ref(at).token {
+            Token::LParen => depth += 1,
+            Token::RParen => depth -= 1,
+            Token::Word(word) if depth == 0 => match word.keyword {
+                Keyword::MERGE => return true,
+                Keyword::SELECT | Keyword::INSERT | Keyword::UPDATE | Keyword::DELETE => break,
+                _ => {}
+            },
+            Token::SemiColon | Token::EOF => break,
+            _ => {}
+        }
+    }
+    false
+}
+
+fn merge_after_with(parser: &mut Parser) -> Result<Sql, ParserError> {
+    parser.expect_keyword_is(Keyword::WITH)?;
+    let with_token = token(parser);
+    let recursive = parser.parse_keyword(Keyword::RECURSIVE);
+    let cte_tables = parser.parse_comma_separated(Parser::parse_cte)?;
+    Ok(Sql::Query(Box::new(Query {
+        with: Some(With { with_token, recursive, cte_tables }),
+        body: Box::new(SetExpr::Merge(merge(parser)?)),
+        order_by: None,
+        limit_clause: None,
+        fetch: None,
+        locks: Vec::new(),
+        for_clause: None,
+        settings: None,
+        format_clause: None,
+        pipe_operators: Vec::new(),
+    })))
+}
+
+fn merge(parser: &mut Parser) -> Result<Sql, ParserError> {
     parser.expect_keyword_is(Keyword::MERGE)?;
     let merge_token = token(parser);
     let into = parser.parse_keyword(Keyword::INTO);

@@ -16,7 +16,7 @@ mod planner;
 use datafusion::sql::sqlparser::ast::{
     Expr, FromTable, Function, FunctionArg, FunctionArgExpr, Ident, ObjectName, Query, SelectItem,
     SetExpr, Statement as Sql, TableFactor, TableFunctionArgs, TableIndexHintType, TableIndexHints,
-    TableIndexType, TableWithJoins, UpdateTableFromKind, Value, With,
+    TableIndexType, TableWithJoins, UpdateTableFromKind, Value, WildcardAdditionalOptions, With,
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 
@@ -42,7 +42,7 @@ pub(crate) struct Change {
 enum What {
     Delete { using: Vec<TableWithJoins>, selection: Option<Expr> },
     Update { assigned: Vec<Assigned>, from: Vec<TableWithJoins>, selection: Option<Expr> },
-    Merge(Merge),
+    Merge(Box<Merge>),
 }
 
 /// The table that a change is made to.
@@ -56,10 +56,29 @@ pub(crate) struct Target {
     number: String,
 }
 
-/// A relation that rows come from, as far as it is known.
+/// Where the rows of a MERGE come from, as far as it is known.
 pub(crate) struct Source {
-    pub(crate) name: Option<String>,
-    pub(crate) columns: Option<Vec<String>>,
+    name: Option<String>,
+    columns: Option<Vec<String>>,
+}
+
+impl Source {
+    /// That of the query of [`Change::source`], whose names are exact.
+    pub(crate) fn of(query: &Query, columns: Option<Vec<String>>) -> Self {
+        let relation = match query.body.as_ref() {
+            SetExpr::Select(select) => select.from.first().map(|table| &table.relation),
+            _ => None,
+        };
+        let name = match relation {
+            Some(
+                TableFactor::Table { alias: Some(alias), .. }
+                | TableFactor::Derived { alias: Some(alias), .. },
+            ) => Some(&alias.name),
+            Some(TableFactor::Table { name, .. }) => name.0.last().and_then(|part| part.as_ident()),
+            _ => None,
+        };
+        Source { name: name.map(|name| name.value.clone()), columns }
+    }
 }
 
 impl Change {
@@ -108,7 +127,7 @@ impl Change {
             Sql::Merge(merge) => {
                 refuse("RETURNING", merge.output.is_some())?;
                 let (target, merge) = Merge::of(merge.clone())?;
-                (target, What::Merge(merge))
+                (target, What::Merge(Box::new(merge)))
             }
             Sql::Truncate(truncate) => {
                 let [table] = truncate.table_names.as_slice() else { return Ok(None) };
@@ -140,12 +159,17 @@ impl Change {
         }
     }
 
-    /// What the rows of a MERGE come from, if its columns have to be known.
-    pub(crate) fn wanted_source(&self) -> Option<&TableFactor> {
-        match &self.what {
-            What::Merge(merge) => merge.wanted_source(),
-            _ => None,
-        }
+    /// The query for all that a MERGE has in its source, if its columns have to be known.
+    ///
+    /// # Errors
+    /// `Internal` if there is no such query.
+    pub(crate) fn source(&self) -> Result<Option<Query>> {
+        let What::Merge(merge) = &self.what else { return Ok(None) };
+        let Some(source) = merge.wanted_source() else { return Ok(None) };
+        let all = SelectItem::Wildcard(WildcardAdditionalOptions::default());
+        let mut query = select(vec![all], source.clone(), Vec::new())?;
+        query.with = self.with.clone();
+        Ok(Some(query))
     }
 
     /// The query that carries out the change. `is_aggregate` says which functions are of many rows.

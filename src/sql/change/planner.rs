@@ -37,8 +37,8 @@ impl RelationPlanner for ChangePlanner {
             TableFactor::Table { name, alias, index_hints, .. } if !index_hints.is_empty() => {
                 let reference = context.object_name_to_table_reference(name)?;
                 let table = stored(&reference, context)?;
-                let numbers = index_hints.iter().flat_map(|hint| &hint.index_names);
-                let Some(number) = numbers.into_iter().next() else {
+                let mut numbers = index_hints.iter().flat_map(|hint| &hint.index_names);
+                let Some(number) = numbers.next() else {
                     return internal_err!("a number of rows without a name");
                 };
                 let source = provider_as_source(Arc::new(Numbered::new(&table, &number.value)));

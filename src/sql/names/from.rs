@@ -117,19 +117,14 @@ impl Resolver<'_> {
     }
 
     /// The columns of a relation that is not one of the scope.
-    fn columns_of_factor(&mut self, factor: TableFactor) -> Result<Columns> {
-        let relations = self.relations_alone(factor)?.into_iter();
-        let columns: Option<Vec<Vec<Column>>> =
-            relations.map(|relation| relation.columns).collect();
-        Ok(columns.map(|columns| columns.concat()))
-    }
-
-    /// The relations of a FROM that is no part of the query.
-    pub(super) fn relations_alone(&mut self, mut factor: TableFactor) -> Result<Vec<Relation>> {
+    fn columns_of_factor(&mut self, mut factor: TableFactor) -> Result<Columns> {
         self.scopes.push(Scope::default());
         let result = self.relation(&mut factor);
         let inner = self.scopes.pop().expect("pushed above");
-        result.map(|()| inner.relations)
+        result?;
+        let columns: Option<Vec<Vec<Column>>> =
+            inner.relations.into_iter().map(|relation| relation.columns).collect();
+        Ok(columns.map(|columns| columns.concat()))
     }
 
     /// The stem of a file as its alias, unless a relation beside it has that name.

@@ -247,14 +247,13 @@ impl Resolver<'_> {
         let name = change.table()?;
         let defaults = self.tables.get(name).map(|table| table.defaults.clone());
         let columns = self.table(name)?.map(names_of);
-        let source = match change.wanted_source() {
-            Some(source) => self.relations_alone(source.clone())?,
-            None => Vec::new(),
+        let source = match change.source()? {
+            Some(mut query) => {
+                let columns = self.query(&mut query)?;
+                Some(Source::of(&query, columns.map(names_of)))
+            }
+            None => None,
         };
-        let source = source.into_iter().next().map(|relation| Source {
-            name: relation.name,
-            columns: relation.columns.map(names_of),
-        });
         let is_aggregate = |function: &Function| self.is_aggregate(function);
         let (columns, defaults) = (columns.unwrap_or_default(), defaults.unwrap_or_default());
         let mut query = change.query(columns, defaults, source, &is_aggregate)?;

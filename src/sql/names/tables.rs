@@ -145,6 +145,9 @@ fn relations(statement: &Statement, names: &mut Vec<ObjectName>) {
             if let Sql::Drop { names: dropped, .. } = sql.as_ref() {
                 names.extend(dropped.iter().cloned());
             }
+            if let Sql::Truncate(truncate) = sql.as_ref() {
+                names.extend(truncate.table_names.iter().map(|table| table.name.clone()));
+            }
             if let Sql::CreateView(view) = sql.as_ref() {
                 names.push(view.name.clone());
             }
