@@ -3,7 +3,7 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::array::ArrayRef;
+use arrow::array::{ArrayRef, AsArray};
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{ScalarValue, internal_err};
 use datafusion::error::Result;
@@ -48,8 +48,9 @@ impl Call<'_> {
     }
 }
 
+/// A function.
 #[derive(Debug)]
-struct Scalar {
+pub(super) struct Scalar {
     name: &'static str,
     aliases: Vec<String>,
     signature: Signature,
@@ -74,6 +75,26 @@ pub(super) fn scalar(
         gives,
         computes,
     }))
+}
+
+/// Arguments of any types, as they are.
+pub(super) fn takes_any(_: &str, types: &[DataType]) -> Result<Vec<DataType>> {
+    Ok(types.to_vec())
+}
+
+/// The type of the first argument.
+pub(super) fn gives_first(name: &str, args: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
+    Ok(field(name, args.arg_fields[0].data_type().clone()))
+}
+
+/// A boolean.
+pub(super) fn gives_flag(name: &str, _: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
+    Ok(field(name, DataType::Boolean))
+}
+
+/// A text.
+pub(super) fn gives_text(name: &str, _: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
+    Ok(field(name, DataType::Utf8View))
 }
 
 /// A nullable field for the result of a function.
@@ -130,9 +151,17 @@ impl ScalarUDFImpl for Scalar {
             gives: args.return_field.data_type(),
         })?;
         Ok(if constant {
-            ColumnarValue::Scalar(ScalarValue::try_from_array(&values, 0)?)
+            ColumnarValue::Scalar(first_of(&values)?)
         } else {
             ColumnarValue::Array(values)
         })
+    }
+}
+
+/// The first value. That of a list keeps what is said of its items.
+fn first_of(values: &ArrayRef) -> Result<ScalarValue> {
+    match values.as_list_opt::<i32>() {
+        Some(lists) => Ok(ScalarValue::List(Arc::new(lists.slice(0, 1)))),
+        None => ScalarValue::try_from_array(values, 0),
     }
 }

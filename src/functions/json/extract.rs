@@ -6,12 +6,12 @@ use std::sync::Arc;
 use arrow::array::{
     ArrayRef, AsArray, BooleanArray, ListBuilder, StringViewArray, StringViewBuilder, UInt64Array,
 };
-use arrow::datatypes::{DataType, FieldRef};
+use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::internal_datafusion_err;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{ReturnFieldArgs, ScalarUDF};
 
-use super::super::define::{Call, field, scalar};
+use super::super::define::{Call, field, gives_text, scalar};
 use super::find::{AllFound, Found, Invalid, gives_lists, takes, takes_path};
 use super::json_field;
 use super::path::{array_length, keys};
@@ -56,7 +56,8 @@ pub(super) fn json_extract_string() -> Arc<ScalarUDF> {
 /// The field of a value, or of a list of values if the path gives several.
 fn one_or_list(name: &str, args: &ReturnFieldArgs<'_>, one: FieldRef) -> Result<FieldRef> {
     Ok(if gives_lists(name, args)? {
-        field(name, DataType::new_list(one.data_type().clone(), true))
+        let item = one.as_ref().clone().with_name(Field::LIST_FIELD_DEFAULT_NAME);
+        field(name, DataType::List(Arc::new(item)))
     } else {
         one
     })
@@ -82,14 +83,10 @@ fn gives_keys(name: &str, args: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
     one_or_list(name, args, field(name, DataType::new_list(DataType::Utf8View, true)))
 }
 
-fn gives_text(name: &str, _: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
-    Ok(field(name, DataType::Utf8View))
-}
-
 /// The values that `make` makes of the parts that the path leads to.
 fn found(call: &Call<'_>, make: impl FnOnce(&[Found<'_>]) -> Result<ArrayRef>) -> Result<ArrayRef> {
     let texts = call.array(0)?;
-    AllFound::new(call, texts.as_string_view(), Invalid::Fails)?.into_array(make)
+    AllFound::new(call, texts.as_string_view(), Invalid::Fails)?.into_array(call.gives, make)
 }
 
 /// A text for each part that the path leads to.

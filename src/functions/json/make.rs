@@ -8,7 +8,7 @@ use datafusion::common::{exec_datafusion_err, exec_err, plan_err};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::ScalarUDF;
 
-use super::super::define::{Call, scalar};
+use super::super::define::{Call, scalar, takes_any};
 use super::reader::{document, minified};
 use super::{gives_json, is_json, is_text, malformed};
 use crate::output::JsonValues;
@@ -21,10 +21,6 @@ pub(super) fn functions() -> Vec<Arc<ScalarUDF>> {
         scalar("json_array", &["json_build_array"], takes_any, gives_json, json_array),
         scalar("json_object", &["json_build_object"], takes_members, gives_json, json_object),
     ]
-}
-
-fn takes_any(_: &str, types: &[DataType]) -> Result<Vec<DataType>> {
-    Ok(types.to_vec())
 }
 
 fn takes_one(name: &str, types: &[DataType]) -> Result<Vec<DataType>> {

@@ -49,8 +49,13 @@ fn json_field(name: &str) -> FieldRef {
 }
 
 /// Whether the texts of a field are JSON.
-fn is_json(field: &Field) -> bool {
+pub(crate) fn is_json(field: &Field) -> bool {
     field.metadata().get(EXTENSION.0).is_some_and(|name| name == EXTENSION.1)
+}
+
+/// The JSON of a text, without blanks between its parts; `None` if the text is not JSON.
+pub(crate) fn compact(text: &str) -> Option<Cow<'_, str>> {
+    reader::document(text).ok().map(reader::minified)
 }
 
 /// The type texts are cast to.

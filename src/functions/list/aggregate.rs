@@ -1,21 +1,22 @@
 //! Aggregates of the values of each list: every aggregate function under the names `list_…`.
 
-use std::collections::HashMap;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, BooleanArray};
 use arrow::compute::{CastOptions, cast, cast_with_options, nullif};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema};
 use datafusion::common::{ScalarValue, exec_err, plan_datafusion_err, plan_err};
 use datafusion::error::Result;
-use datafusion::execution::SessionStateDefaults;
+use datafusion::execution::FunctionRegistry;
 use datafusion::logical_expr::type_coercion::functions::fields_with_udf;
 use datafusion::logical_expr::{AggregateUDF, EmitTo, ReturnFieldArgs, ScalarUDF};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::aggregate::{AggregateExprBuilder, AggregateFunctionExpr};
 use datafusion::physical_expr::expressions::{Column, Literal};
 
+use super::super::aggregate::meant;
 use super::super::define::{Call, field, scalar};
+use super::super::{ALL, aggregate_named};
 use super::{Lists, list_type};
 
 /// Names of functions and the aggregates behind them.
@@ -53,43 +54,10 @@ const NAMED: &[(&str, &[&str], &str)] = &[
 ];
 
 pub(super) fn functions() -> Vec<Arc<ScalarUDF>> {
-    let named = NAMED.iter().filter(|(_, _, aggregate)| AGGREGATES.contains_key(*aggregate));
-    named
-        .map(|(name, aliases, _)| scalar(name, aliases, takes, gives, computes))
-        .chain([scalar(
-            "list_aggregate",
-            &["list_aggr", "array_aggregate", "array_aggr"],
-            takes,
-            gives,
-            computes,
-        )])
-        .collect()
+    let function = |name, aliases| scalar(name, aliases, takes, gives, computes);
+    let any = function("list_aggregate", &["list_aggr", "array_aggregate", "array_aggr"]);
+    NAMED.iter().map(|(name, aliases, _)| function(name, aliases)).chain([any]).collect()
 }
-
-/// Aggregate functions by all of their names.
-static AGGREGATES: LazyLock<HashMap<String, Arc<AggregateUDF>>> = LazyLock::new(|| {
-    let known = SessionStateDefaults::default_aggregate_functions();
-    let mut all = HashMap::new();
-    for function in known.into_iter().chain(super::super::aggregate_functions()) {
-        for alias in function.aliases() {
-            all.insert(alias.clone(), Arc::clone(&function));
-        }
-        all.insert(function.name().to_string(), function);
-    }
-    for (alias, name) in [
-        ("first", "first_value"),
-        ("last", "last_value"),
-        ("approx_count_distinct", "approx_distinct"),
-        ("list", "array_agg"),
-        ("listagg", "string_agg"),
-        ("variance", "var"),
-    ] {
-        if let (false, Some(function)) = (all.contains_key(alias), all.get(name).cloned()) {
-            all.insert(alias.to_string(), function);
-        }
-    }
-    all
-});
 
 /// A list, the aggregate's name for `list_aggregate`, and what the aggregate takes besides.
 fn takes(name: &str, types: &[DataType]) -> Result<Vec<DataType>> {
@@ -128,12 +96,17 @@ impl Aggregate {
                 None => return plan_err!("{name}: the aggregate's name must be text"),
             },
         };
-        let Some(function) = AGGREGATES.get(&wanted) else {
-            let names: Vec<String> = AGGREGATES.keys().cloned().collect();
+        let Some(mut function) = aggregate_named(&*ALL, &wanted) else {
+            let names: Vec<String> = ALL.udafs().into_iter().collect();
             let near = crate::error::nearest(&wanted, &names);
             let near = near.map(|near| format!("; did you mean '{near}'?")).unwrap_or_default();
             return plan_err!("{name}: no aggregate function '{wanted}'{near}");
         };
+        let is_list = |constant: &ScalarValue| constant.data_type().is_list();
+        let second_is_list = constants.first().is_some_and(is_list);
+        if let Some(meant) = meant(function.name(), constants.len() + 1, second_is_list) {
+            function = meant;
+        }
         if function.name() == "string_agg" && constants.is_empty() {
             constants.push(ScalarValue::from(","));
         }
@@ -145,7 +118,7 @@ impl Aggregate {
         let fields = fields_with_udf(&given, function.as_ref()).map_err(|_| {
             plan_datafusion_err!("{name}: no {wanted} of a list of {}", given[0].data_type())
         })?;
-        Ok(Aggregate { function: Arc::clone(function), fields, constants })
+        Ok(Aggregate { function, fields, constants })
     }
 
     /// Whether values are added up that may not fit their sum's type.
