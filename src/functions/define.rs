@@ -3,7 +3,7 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray};
+use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{ScalarValue, internal_err};
 use datafusion::error::Result;
@@ -151,17 +151,9 @@ impl ScalarUDFImpl for Scalar {
             gives: args.return_field.data_type(),
         })?;
         Ok(if constant {
-            ColumnarValue::Scalar(first_of(&values)?)
+            ColumnarValue::Scalar(ScalarValue::try_from_array(&values, 0)?)
         } else {
             ColumnarValue::Array(values)
         })
-    }
-}
-
-/// The first value. That of a list keeps what is said of its items.
-fn first_of(values: &ArrayRef) -> Result<ScalarValue> {
-    match values.as_list_opt::<i32>() {
-        Some(lists) => Ok(ScalarValue::List(Arc::new(lists.slice(0, 1)))),
-        None => ScalarValue::try_from_array(values, 0),
     }
 }

@@ -6,16 +6,16 @@ use std::sync::Arc;
 use arrow::array::{
     ArrayRef, AsArray, BooleanArray, ListBuilder, StringViewArray, StringViewBuilder, UInt64Array,
 };
-use arrow::datatypes::{DataType, Field, FieldRef};
+use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::internal_datafusion_err;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{ReturnFieldArgs, ScalarUDF};
 
 use super::super::define::{Call, field, gives_text, scalar};
 use super::find::{AllFound, Found, Invalid, gives_lists, takes, takes_path};
-use super::json_field;
 use super::path::{array_length, keys};
 use super::reader::{Kind, Malformed, kind, minified, text_of};
+use super::{is_json, json_field, json_lists_field};
 
 pub(super) fn functions() -> Vec<Arc<ScalarUDF>> {
     vec![
@@ -55,11 +55,13 @@ pub(super) fn json_extract_string() -> Arc<ScalarUDF> {
 
 /// The field of a value, or of a list of values if the path gives several.
 fn one_or_list(name: &str, args: &ReturnFieldArgs<'_>, one: FieldRef) -> Result<FieldRef> {
-    Ok(if gives_lists(name, args)? {
-        let item = one.as_ref().clone().with_name(Field::LIST_FIELD_DEFAULT_NAME);
-        field(name, DataType::List(Arc::new(item)))
+    if !gives_lists(name, args)? {
+        return Ok(one);
+    }
+    Ok(if is_json(&one) {
+        json_lists_field(name)
     } else {
-        one
+        field(name, DataType::new_list(one.data_type().clone(), true))
     })
 }
 
