@@ -20,22 +20,29 @@ use datafusion::logical_expr::{
 };
 
 use super::aggregate::is_sliding;
+use super::fold::with_constants;
 use super::shorthand::Shorthand;
 
 type Names = &'static [&'static str];
 
 /// Scalar functions and their other names.
 const SCALARS: &[(&str, Names)] = &[
+    ("array_length", &["array_size", "list_size"]),
+    ("arrays_zip", &["array_zip"]),
+    ("cardinality", &["map_length", "map_size"]),
     ("ceil", &["ceiling"]),
     ("chr", &["char"]),
     ("current_date", &["curdate", "get_current_date"]),
     ("current_time", &["curtime", "get_current_time"]),
     ("ends_with", &["endswith", "suffix"]),
+    ("flatten", &["array_flatten", "list_flatten"]),
     ("gcd", &["greatest_common_divisor"]),
     ("lcm", &["least_common_multiple"]),
     ("levenshtein", &["edit_distance", "editdist3"]),
     ("lower", &["lcase"]),
+    ("make_array", &["array_value", "list_pack", "list_value", "unpivot_list"]),
     ("make_date", &["date_from_parts", "datefromparts"]),
+    ("map", &["map_from_arrays", "map_from_lists"]),
     ("now", &["get_current_timestamp", "getdate", "transaction_timestamp"]),
     ("octet_length", &["strlen"]),
     ("regexp_like", &["regexp_matches"]),
@@ -55,7 +62,7 @@ const SCALARS: &[(&str, Names)] = &[
 
 /// Aggregate functions and their other names.
 const AGGREGATES: &[(&str, Names)] = &[
-    ("any_value", &["any", "arbitrary"]),
+    ("any_value", &["any"]),
     ("approx_distinct", &["approx_count_distinct", "ndv", "uniq"]),
     ("approx_percentile_cont", &["approx_percentile", "approx_quantile", "percentile_approx"]),
     ("array_agg", &["grouparray", "list"]),
@@ -66,7 +73,7 @@ const AGGREGATES: &[(&str, Names)] = &[
     ("bool_or", &["boolor_agg", "logical_or", "some"]),
     ("covar_pop", &["covarpop"]),
     ("covar_samp", &["covarsamp"]),
-    ("first_value", &["first"]),
+    ("first_value", &["arbitrary", "first"]),
     ("grouping", &["grouping_id"]),
     ("last_value", &["last"]),
     ("percentile_cont", &["percentile"]),
@@ -78,7 +85,8 @@ const AGGREGATES: &[(&str, Names)] = &[
 ];
 
 /// Window functions and their other names.
-const WINDOWS: &[(&str, Names)] = &[("first_value", &["first"]), ("last_value", &["last"])];
+const WINDOWS: &[(&str, Names)] =
+    &[("first_value", &["arbitrary", "first"]), ("last_value", &["last"])];
 
 /// Registers each function again under all of its names, and gives what finds the function itself.
 ///
@@ -107,7 +115,7 @@ pub(super) fn register(registry: &mut dyn FunctionRegistry) -> Result<Meanings> 
     Ok(meanings)
 }
 
-/// Puts into plans what other names and shorthands stand for.
+/// Puts into plans what other names, shorthands and constant arguments stand for.
 #[derive(Debug, Default)]
 pub(super) struct Meanings {
     scalars: HashMap<String, Arc<ScalarUDF>>,
@@ -140,7 +148,7 @@ impl Meanings {
             return shorthand.meaning(call.args.clone()).map(Some);
         }
         let known = self.scalars.get(call.func.name()).filter(|known| ***known != *call.func);
-        Ok(known.map(|known| known.call(call.args.clone())))
+        Ok(known.map(|known| known.call(call.args.clone())).or_else(|| with_constants(call)))
     }
 }
 

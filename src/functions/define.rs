@@ -48,8 +48,9 @@ impl Call<'_> {
     }
 }
 
+/// A function.
 #[derive(Debug)]
-struct Scalar {
+pub(super) struct Scalar {
     name: &'static str,
     aliases: Vec<String>,
     signature: Signature,
@@ -74,6 +75,26 @@ pub(super) fn scalar(
         gives,
         computes,
     }))
+}
+
+/// Arguments of any types, as they are.
+pub(super) fn takes_any(_: &str, types: &[DataType]) -> Result<Vec<DataType>> {
+    Ok(types.to_vec())
+}
+
+/// The type of the first argument.
+pub(super) fn gives_first(name: &str, args: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
+    Ok(field(name, args.arg_fields[0].data_type().clone()))
+}
+
+/// A boolean.
+pub(super) fn gives_flag(name: &str, _: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
+    Ok(field(name, DataType::Boolean))
+}
+
+/// A text.
+pub(super) fn gives_text(name: &str, _: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
+    Ok(field(name, DataType::Utf8View))
 }
 
 /// A nullable field for the result of a function.

@@ -1,6 +1,6 @@
 //! The arguments of a scalar function in a batch.
 //!
-//! They come in few types: texts are `Utf8View`, integers `Int64`, floats `Float64`; `Arg` says what
+//! They come in few types: texts are `Utf8View`, integers `Int64` or `UInt64`, floats `Float64`; `Arg` says what
 //! is made of which. A constant stays one value, which every row gets.
 
 use std::sync::Arc;
@@ -10,10 +10,12 @@ use arrow::array::{
     StringViewBuilder,
 };
 use arrow::compute::cast;
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Int64Type, UInt64Type};
 use datafusion::common::{ScalarValue, exec_err};
-use datafusion::error::Result;
+use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::ColumnarValue;
+
+use crate::error::{Error, ErrorKind};
 
 /// An argument: a value for each row, or one for all.
 struct Column {
@@ -99,6 +101,14 @@ impl Inputs {
         Values { array: array.as_primitive(), constant }
     }
 
+    /// The values of a `Arg::Long`.
+    pub(super) fn longs(&self, index: usize) -> Longs<'_> {
+        match self.data_type(index) {
+            DataType::UInt64 => Longs::Unsigned(self.values(index)),
+            _ => Longs::Signed(self.values(index)),
+        }
+    }
+
     /// The values of a `Arg::Boolean`.
     pub(super) fn booleans_of(&self, index: usize) -> Booleans<'_> {
         let (array, constant) = self.column(index);
@@ -121,9 +131,12 @@ impl Inputs {
     ) -> Result<ArrayRef> {
         let mut builder = StringViewBuilder::with_capacity(self.rows);
         let mut text = String::new();
+        let mut bytes = 0;
         for row in self.rows() {
             text.clear();
             if write(row, &mut text)? {
+                bytes += text.len();
+                check_size(self.name, bytes)?;
                 builder.append_value(&text);
             } else {
                 builder.append_null();
@@ -163,6 +176,23 @@ impl Inputs {
     }
 }
 
+/// The most bytes of a batch that a function makes: its arguments can ask for any number of them.
+const MOST_BYTES: usize = 1 << 30;
+
+/// Refuses to make more.
+///
+/// # Errors
+/// `Resources` above [`MOST_BYTES`].
+pub(super) fn check_size(function: &str, bytes: usize) -> Result<()> {
+    if bytes <= MOST_BYTES {
+        return Ok(());
+    }
+    let message = format!("{function}: the values of a batch have more than {MOST_BYTES} bytes");
+    let error = Error::new(ErrorKind::Resources, message)
+        .with_hint("ask for fewer or shorter values, or make batches of fewer rows");
+    Err(DataFusionError::External(Box::new(error)))
+}
+
 /// The texts of an argument.
 #[derive(Clone, Copy)]
 pub(super) struct Texts<'a> {
@@ -190,6 +220,22 @@ impl<T: ArrowPrimitiveType> Values<'_, T> {
     pub(super) fn get(&self, row: usize) -> Option<T::Native> {
         let row = if self.constant { 0 } else { row };
         self.array.is_valid(row).then(|| self.array.value(row))
+    }
+}
+
+/// The integers of an argument, with or without a sign.
+pub(super) enum Longs<'a> {
+    Signed(Values<'a, Int64Type>),
+    Unsigned(Values<'a, UInt64Type>),
+}
+
+impl Longs<'_> {
+    /// The number of a row.
+    pub(super) fn get(&self, row: usize) -> Option<i128> {
+        match self {
+            Longs::Signed(numbers) => numbers.get(row).map(i128::from),
+            Longs::Unsigned(numbers) => numbers.get(row).map(i128::from),
+        }
     }
 }
 

@@ -8,12 +8,14 @@ mod alias;
 mod attempt;
 mod date;
 mod define;
+mod fold;
 mod inputs;
 mod json;
 mod lambda;
 mod list;
 mod map;
 mod math;
+mod rows;
 mod scalar;
 mod shorthand;
 mod structs;
@@ -28,6 +30,8 @@ use datafusion::execution::registry::MemoryFunctionRegistry;
 use datafusion::logical_expr::expr_rewriter::FunctionRewrite;
 use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::logical_expr::{AggregateUDF, Expr, HigherOrderUDF, ScalarUDF};
+
+pub(crate) use json::{compact, is_json};
 
 pub use datafusion::functions::expr_fn::*;
 pub use datafusion::functions_nested::expr_fn::*;
@@ -50,8 +54,6 @@ pub(crate) fn register(
     for function in higher_order_functions() {
         registry.register_higher_order_function(function)?;
     }
-    list::register_aliases(registry)?;
-    map::register_aliases(registry)?;
     Ok(Arc::new(alias::register(registry)?))
 }
 
@@ -106,34 +108,48 @@ static ALL: LazyLock<MemoryFunctionRegistry> = LazyLock::new(|| {
 /// # Errors
 /// `Query` if there is no such function, with the nearest name.
 pub fn call(name: &str, args: impl IntoIterator<Item = Expr>) -> crate::Result<Expr> {
+    call_of(&*ALL, name, args)
+}
+
+/// A call of a function of a registry by its name in SQL, in any case.
+///
+/// # Errors
+/// As for [`call`].
+pub(crate) fn call_of(
+    registry: &dyn FunctionRegistry,
+    name: &str,
+    args: impl IntoIterator<Item = Expr>,
+) -> crate::Result<Expr> {
     let args = args.into_iter().collect();
-    if let Ok(function) = ALL.udf(name) {
+    let lower = name.to_lowercase();
+    if let Some(function) = scalar_named(registry, &lower) {
         return Ok(function.call(args));
     }
-    if let Ok(function) = ALL.udaf(name) {
+    if let Some(function) = aggregate_named(registry, &lower) {
         return Ok(function.call(args));
     }
-    let names: Vec<String> = ALL.udfs().into_iter().chain(ALL.udafs()).collect();
+    let names: Vec<String> = registry.udfs().into_iter().chain(registry.udafs()).collect();
     let error = crate::Error::query(format!("no function \"{name}\""));
-    Err(match crate::error::nearest(name, &names) {
+    Err(match crate::error::nearest(&lower, &names) {
         Some(near) => error.with_hint(format!("did you mean \"{near}\"?")),
         None => error,
     })
 }
 
-/// Gives functions of the registry more names.
-///
-/// # Errors
-/// `Plan` if there is no such function.
-fn register_aliases(
-    registry: &mut dyn FunctionRegistry,
-    aliases: &[(&str, &'static [&'static str])],
-) -> Result<()> {
-    for (name, aliases) in aliases {
-        let function = registry.udf(name)?;
-        registry.register_udf(Arc::new(
-            function.as_ref().clone().with_aliases(aliases.iter().copied()),
-        ))?;
-    }
-    Ok(())
+/// The scalar function of a name. Not every registry finds one by its other names.
+fn scalar_named(registry: &dyn FunctionRegistry, name: &str) -> Option<Arc<ScalarUDF>> {
+    registry.udf(name).ok().or_else(|| {
+        let all = registry.udfs();
+        let mut all = all.iter().filter_map(|known| registry.udf(known).ok());
+        all.find(|function| function.aliases().iter().any(|alias| alias == name))
+    })
+}
+
+/// The aggregate function of a name.
+fn aggregate_named(registry: &dyn FunctionRegistry, name: &str) -> Option<Arc<AggregateUDF>> {
+    registry.udaf(name).ok().or_else(|| {
+        let all = registry.udafs();
+        let mut all = all.iter().filter_map(|known| registry.udaf(known).ok());
+        all.find(|function| function.aliases().iter().any(|alias| alias == name))
+    })
 }

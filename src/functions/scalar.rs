@@ -26,6 +26,8 @@ pub(super) enum Arg {
     Bytes,
     /// `Int64`, from any integer.
     Integer,
+    /// `Int64` or, of those that may not fit there, `UInt64`.
+    Long,
     /// `Float64`, from any number.
     Float,
     /// An integer of any type, as it is.
@@ -81,6 +83,8 @@ impl Arg {
             },
             Arg::Bytes => (null || is_text(from) || is_bytes(from)).then_some(DataType::BinaryView),
             Arg::Integer => (null || from.is_integer()).then_some(DataType::Int64),
+            Arg::Long if *from == DataType::UInt64 => Some(DataType::UInt64),
+            Arg::Long => Arg::Integer.coerced(from),
             Arg::Float => (null || from.is_numeric()).then_some(DataType::Float64),
             Arg::Whole if null => Some(DataType::Int64),
             Arg::Whole => from.is_integer().then(|| from.clone()),
@@ -179,6 +183,11 @@ impl Scalar {
     pub(super) fn volatile(mut self) -> Self {
         self.signature = Signature::user_defined(Volatility::Volatile);
         self
+    }
+
+    /// Whether the type of the result may follow from what the constants are.
+    pub(super) fn is_typed_by_constants(&self) -> bool {
+        matches!(self.returns, Returns::Of(_))
     }
 
     /// For the registry.

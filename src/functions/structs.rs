@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, StringArray, StructArray};
+use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, Field, FieldRef, Fields};
 use datafusion::common::{ScalarValue, plan_err};
 use datafusion::error::Result;
 use datafusion::logical_expr::{ReturnFieldArgs, ScalarUDF};
 
-use super::define::{Call, field, scalar};
+use super::define::{Call, field, gives_flag, scalar, takes_any};
 use super::list::lists_of;
+use super::rows::comparable_pair;
 
 /// All of this file.
 pub(super) fn functions() -> Vec<Arc<ScalarUDF>> {
@@ -44,10 +46,6 @@ fn fields_of<'a>(name: &str, data_type: &'a DataType) -> Result<&'a Fields> {
     }
 }
 
-fn takes_any(_: &str, types: &[DataType]) -> Result<Vec<DataType>> {
-    Ok(types.to_vec())
-}
-
 fn takes_struct(name: &str, types: &[DataType]) -> Result<Vec<DataType>> {
     match types {
         [only] => fields_of(name, only).map(|_| types.to_vec()),
@@ -69,11 +67,8 @@ fn takes_value(name: &str, types: &[DataType]) -> Result<Vec<DataType>> {
     let [structs, value] = types else {
         return plan_err!("{name} takes a struct and a value, not {} arguments", types.len());
     };
-    let fields = fields_of(name, structs)?;
-    match fields.first() {
-        Some(first) => Ok(vec![structs.clone(), first.data_type().clone()]),
-        None => Ok(vec![structs.clone(), value.clone()]),
-    }
+    fields_of(name, structs)?;
+    Ok(vec![structs.clone(), value.clone()])
 }
 
 /// The number of the member that a constant names or counts from 1.
@@ -160,7 +155,7 @@ fn values(call: &Call<'_>) -> Result<ArrayRef> {
 fn struct_of(
     call: &Call<'_>,
     columns: Vec<ArrayRef>,
-    nulls: Option<arrow::buffer::NullBuffer>,
+    nulls: Option<NullBuffer>,
 ) -> Result<ArrayRef> {
     let fields = fields_of(call.name, call.gives)?;
     Ok(Arc::new(StructArray::try_new(fields.clone(), columns, nulls)?))
@@ -267,26 +262,24 @@ fn with_members(call: &Call<'_>, has_struct: bool) -> Result<ArrayRef> {
     struct_of(call, columns.into_iter().flatten().collect(), None)
 }
 
-fn gives_flag(name: &str, _: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
-    Ok(field(name, DataType::Boolean))
-}
-
 fn gives_position(name: &str, _: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
     Ok(field(name, DataType::Int64))
 }
 
 /// For each row the number of the first member with the wanted value, 0 if there is none, NULL if
-/// the struct or the value is.
+/// the struct or the value is. Texts are members that are texts, and no others.
 fn places(call: &Call<'_>) -> Result<Vec<Option<i64>>> {
     let (structs, wanted) = (call.array(0)?, call.array(1)?);
-    let mut places: Vec<Option<i64>> = (0..call.rows)
-        .map(|row| (structs.is_valid(row) && wanted.is_valid(row)).then_some(0))
-        .collect();
+    let nulls = NullBuffer::union(structs.nulls(), wanted.logical_nulls().as_ref());
+    let valid = |row| nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row));
+    let mut places: Vec<Option<i64>> = (0..call.rows).map(|row| valid(row).then_some(0)).collect();
     for (at, column) in (1..).zip(structs.as_struct().columns()) {
-        let column = arrow::compute::cast(column, wanted.data_type())?;
-        let equal = arrow::compute::kernels::cmp::not_distinct(&column, &wanted)?;
-        for (place, equal) in places.iter_mut().zip(equal.iter()) {
-            if *place == Some(0) && equal == Some(true) {
+        if column.data_type().is_string() != wanted.data_type().is_string() {
+            continue;
+        }
+        let Some([members, wanted]) = comparable_pair(column, &wanted)? else { continue };
+        for (row, place) in places.iter_mut().enumerate() {
+            if *place == Some(0) && members.row(row) == wanted.row(row) {
                 *place = Some(at);
             }
         }

@@ -11,6 +11,7 @@ use arrow::buffer::NullBuffer;
 
 use super::{nested, scalars};
 use crate::error::Result;
+use crate::functions::compact;
 
 /// Appends the text of the value in a row that is not null.
 pub(super) type PushText<'a> = Box<dyn Fn(usize, &mut Vec<u8>) + 'a>;
@@ -70,6 +71,18 @@ impl<'a> Cells<'a> {
             edit(start, out);
         };
         Cells { nulls, form, push: Box::new(push) }
+    }
+
+    /// The same values as texts that are JSON. What is not JSON stays a text.
+    pub(super) fn of_json(self) -> Self {
+        let cells = self.edited(|start, out| {
+            let text = into_text(out.split_off(start));
+            match compact(&text) {
+                Some(json) => out.extend_from_slice(json.as_bytes()),
+                None => push_json_string(&text, out),
+            }
+        });
+        Cells { form: Form::Nested, ..cells }
     }
 
     /// What the values look like.

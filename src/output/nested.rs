@@ -6,12 +6,13 @@ use std::ops::Range;
 
 use arrow::array::types::{Int16Type, Int32Type, Int64Type, RunEndIndexType};
 use arrow::array::{Array, AsArray};
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Field};
 use arrow::error::ArrowError;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
 use super::cells::{Cells, Form, PushText, into_text, push_json_string};
 use crate::error::Result;
+use crate::functions::is_json;
 
 /// How arrow formats what is not formatted here.
 const TEXT_OPTIONS: FormatOptions<'static> = FormatOptions::new();
@@ -34,32 +35,36 @@ pub(super) fn prepare<'a>(array: &'a dyn Array) -> Result<(Form, PushText<'a>)> 
             DataType::Int32 => prepare_runs::<Int32Type>(array)?,
             _ => prepare_runs::<Int64Type>(array)?,
         },
-        DataType::List(_) => {
+        DataType::List(item) => {
             let list = array.as_list::<i32>();
             let offsets = list.value_offsets();
-            prepare_list(list.values(), |row| offsets[row] as usize..offsets[row + 1] as usize)?
+            prepare_list(item, list.values(), |row| {
+                offsets[row] as usize..offsets[row + 1] as usize
+            })?
         }
-        DataType::LargeList(_) => {
+        DataType::LargeList(item) => {
             let list = array.as_list::<i64>();
             let offsets = list.value_offsets();
-            prepare_list(list.values(), |row| offsets[row] as usize..offsets[row + 1] as usize)?
+            prepare_list(item, list.values(), |row| {
+                offsets[row] as usize..offsets[row + 1] as usize
+            })?
         }
-        DataType::FixedSizeList(_, size) => {
+        DataType::FixedSizeList(item, size) => {
             let size = usize::try_from(*size).unwrap_or(0);
             let values = array.as_fixed_size_list().values();
-            prepare_list(values, move |row| row * size..(row + 1) * size)?
+            prepare_list(item, values, move |row| row * size..(row + 1) * size)?
         }
-        DataType::ListView(_) => {
+        DataType::ListView(item) => {
             let list = array.as_list_view::<i32>();
             let (offsets, sizes) = (list.value_offsets(), list.value_sizes());
-            prepare_list(list.values(), |row| {
+            prepare_list(item, list.values(), |row| {
                 offsets[row] as usize..(offsets[row] + sizes[row]) as usize
             })?
         }
-        DataType::LargeListView(_) => {
+        DataType::LargeListView(item) => {
             let list = array.as_list_view::<i64>();
             let (offsets, sizes) = (list.value_offsets(), list.value_sizes());
-            prepare_list(list.values(), |row| {
+            prepare_list(item, list.values(), |row| {
                 offsets[row] as usize..(offsets[row] + sizes[row]) as usize
             })?
         }
@@ -69,7 +74,7 @@ pub(super) fn prepare<'a>(array: &'a dyn Array) -> Result<(Form, PushText<'a>)> 
             for (field, column) in fields.iter().zip(columns) {
                 let mut key = Vec::new();
                 push_json_string(field.name(), &mut key);
-                members.push((key, Cells::new(column.as_ref())?));
+                members.push((key, cells_of(field, column.as_ref())?));
             }
             let push = move |row, out: &mut Vec<u8>| {
                 out.push(b'{');
@@ -112,11 +117,18 @@ fn prepare_runs<'a, R: RunEndIndexType>(array: &'a dyn Array) -> Result<(Form, P
     Ok((values.form(), boxed(move |row, out| values.push_text(runs.get_physical_index(row), out))))
 }
 
+/// The values inside of others. Texts that are JSON are put in as they are.
+fn cells_of<'a>(field: &Field, values: &'a dyn Array) -> Result<Cells<'a>> {
+    let cells = Cells::new(values)?;
+    Ok(if cells.form() == Form::Text && is_json(field) { cells.of_json() } else { cells })
+}
+
 fn prepare_list<'a>(
+    item: &Field,
     elements: &'a dyn Array,
     bounds: impl Fn(usize) -> Range<usize> + 'a,
 ) -> Result<(Form, PushText<'a>)> {
-    let elements = Cells::new(elements)?;
+    let elements = cells_of(item, elements)?;
     let push = move |row, out: &mut Vec<u8>| {
         out.push(b'[');
         for (index, element) in bounds(row).enumerate() {
@@ -134,7 +146,10 @@ fn prepare_map<'a>(array: &'a dyn Array) -> Result<(Form, PushText<'a>)> {
     let map = array.as_map();
     let offsets = map.value_offsets();
     let keys = Cells::new(map.keys().as_ref())?;
-    let values = Cells::new(map.values().as_ref())?;
+    let values = match map.entries().fields().last() {
+        Some(field) => cells_of(field, map.values().as_ref())?,
+        None => Cells::new(map.values().as_ref())?,
+    };
     let push = move |row: usize, out: &mut Vec<u8>| {
         out.push(b'{');
         for (index, entry) in (offsets[row] as usize..offsets[row + 1] as usize).enumerate() {
@@ -161,7 +176,7 @@ mod tests {
         ArrayRef, DictionaryArray, Int32Array, Int32RunArray, Int64Builder, ListArray, MapBuilder,
         StringArray, StringBuilder, StructArray,
     };
-    use arrow::datatypes::{Field, Int8Type};
+    use arrow::datatypes::Int8Type;
 
     use super::super::test_support::{json, texts};
     use super::*;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef};
 use arrow::datatypes::{DataType, Field, FieldRef};
-use datafusion::common::ScalarValue;
+use datafusion::common::{ScalarValue, internal_err};
 use datafusion::error::Result;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::format_state_name;
@@ -14,6 +14,7 @@ use datafusion::logical_expr::{
 
 use super::types::{Output, Param, Value, converted, scalar, typed};
 use super::{Same, guarded};
+use crate::functions::aggregate::{Counts, DistinctAccumulator, Queue, Whole};
 
 /// What is kept of a group: a [`Value`] or a tuple of up to four. Parts of a group are kept in
 /// columns when they go from thread to thread or to disk.
@@ -143,10 +144,13 @@ pub(super) fn function<S: State, M: 'static, O: Output + 'static>(
         merge: Box::new(merge),
         finish: Box::new(move |state| scalar(finish(state).outcome()?).map_err(|e| e.to_string())),
     });
-    let start = move || {
-        let state = guarded(&steps.name, || Ok((steps.init)()))?;
-        let group = Group { steps: Arc::clone(&steps), state };
-        Ok(Box::new(group) as Box<dyn Accumulator>)
+    let start = move |sliding: bool| -> Result<Box<dyn Accumulator>> {
+        let steps = Arc::clone(&steps);
+        if sliding {
+            return Ok(Box::new(Frame { steps, rows: Queue::default() }));
+        }
+        let state = steps.start()?;
+        Ok(Box::new(Group { steps, state }))
     };
     AggregateUDF::from(Function {
         name,
@@ -158,7 +162,8 @@ pub(super) fn function<S: State, M: 'static, O: Output + 'static>(
     })
 }
 
-type Start = dyn Fn() -> Result<Box<dyn Accumulator>> + Send + Sync;
+/// Makes an accumulator: one whose first rows may leave again, or one whose rows stay.
+type Start = dyn Fn(bool) -> Result<Box<dyn Accumulator>> + Send + Sync;
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct Function {
@@ -187,16 +192,41 @@ impl AggregateUDFImpl for Function {
         Ok(self.result.clone())
     }
 
-    fn accumulator(&self, _: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        (self.start.0)()
+    fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
+        if args.is_distinct {
+            let once = Once { start: self.start.clone() };
+            return Ok(Box::new(DistinctAccumulator::with_nulls(args.expr_fields, once)?));
+        }
+        (self.start.0)(false)
+    }
+
+    fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
+        if args.is_distinct { self.accumulator(args) } else { (self.start.0)(true) }
     }
 
     fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
+        if args.is_distinct {
+            return Ok(Counts::state_fields(args.name, args.input_fields));
+        }
         let field = |(place, data_type): (usize, &DataType)| {
             let name = format_state_name(args.name, &format!("state{place}"));
             Arc::new(Field::new(name, data_type.clone(), true))
         };
         Ok(self.state.iter().enumerate().map(field).collect())
+    }
+}
+
+/// The aggregate of rows that are all there.
+#[derive(Debug)]
+struct Once {
+    start: Same<Start>,
+}
+
+impl Whole for Once {
+    fn whole(&self, values: &[ArrayRef]) -> Result<ScalarValue> {
+        let mut group = (self.start.0)(false)?;
+        group.update_batch(values)?;
+        group.evaluate()
     }
 }
 
@@ -213,6 +243,27 @@ struct Steps<S> {
     finish: Box<dyn Fn(S) -> Result<ScalarValue, String> + Send + Sync>,
 }
 
+impl<S> Steps<S> {
+    fn start(&self) -> Result<S> {
+        guarded(&self.name, || Ok((self.init)()))
+    }
+
+    fn add(&self, state: &mut S, values: &[ArrayRef]) -> Result<()> {
+        guarded(&self.name, || (self.accumulate)(state, values))
+    }
+
+    fn merge(&self, state: &mut S, other: S) -> Result<()> {
+        guarded(&self.name, || {
+            (self.merge)(state, other);
+            Ok(())
+        })
+    }
+
+    fn finish(&self, state: S) -> Result<ScalarValue> {
+        guarded(&self.name, || (self.finish)(state))
+    }
+}
+
 /// The state of a group.
 struct Group<S> {
     steps: Arc<Steps<S>>,
@@ -227,22 +278,16 @@ impl<S: State> std::fmt::Debug for Group<S> {
 
 impl<S: State> Accumulator for Group<S> {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        let Group { steps, state } = self;
-        guarded(&steps.name, || (steps.accumulate)(state, values))
+        self.steps.add(&mut self.state, values)
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
-        let Group { steps, state } = self;
         for row in 0..states[0].len() {
             // A group without a row of its own, such as that of an outer join, has none.
             if states[0].is_null(row) {
                 continue;
             }
-            let other = S::at(states, row)?;
-            guarded(&steps.name, || {
-                (steps.merge)(state, other);
-                Ok(())
-            })?;
+            self.steps.merge(&mut self.state, S::at(states, row)?)?;
         }
         Ok(())
     }
@@ -252,13 +297,66 @@ impl<S: State> Accumulator for Group<S> {
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        let (steps, state) = (&self.steps, self.state.clone());
-        guarded(&steps.name, || (steps.finish)(state))
+        self.steps.finish(self.state.clone())
     }
 
     fn size(&self) -> usize {
         // Texts are on the heap.
         let values = self.state.values().unwrap_or_default();
         size_of::<Self>() + values.iter().map(ScalarValue::size).sum::<usize>()
+    }
+}
+
+/// The rows of a window's frame, each as a state.
+struct Frame<S> {
+    steps: Arc<Steps<S>>,
+    rows: Queue<S>,
+}
+
+impl<S> std::fmt::Debug for Frame<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "a frame of {}", self.steps.name)
+    }
+}
+
+impl<S: State> Accumulator for Frame<S> {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        for row in 0..values[0].len() {
+            let values: Vec<ArrayRef> = values.iter().map(|column| column.slice(row, 1)).collect();
+            let mut state = self.steps.start()?;
+            self.steps.add(&mut state, &values)?;
+            self.rows.push(state, |all, row| self.steps.merge(all, row))?;
+        }
+        Ok(())
+    }
+
+    fn retract_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        // Rows leave in the order in which they came.
+        let mut leaving = 0..values[0].len();
+        leaving.try_for_each(|_| self.rows.pop(|all, row| self.steps.merge(all, row)))
+    }
+
+    fn supports_retract_batch(&self) -> bool {
+        true
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        let state = match self.rows.whole(|all, row| self.steps.merge(all, row))? {
+            Some(state) => state,
+            None => self.steps.start()?,
+        };
+        self.steps.finish(state)
+    }
+
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        internal_err!("windows keep no states")
+    }
+
+    fn merge_batch(&mut self, _: &[ArrayRef]) -> Result<()> {
+        internal_err!("windows merge no states")
+    }
+
+    fn size(&self) -> usize {
+        size_of_val(self) + self.rows.size()
     }
 }

@@ -37,7 +37,8 @@ pub use scalar::ScalarClosure;
 pub use table::{IntoFrame, TableClosure};
 pub use types::{Output, Param, Value};
 
-use crate::error::{Error, Result, nearest};
+use crate::error::Result;
+use crate::functions::call_of;
 use crate::session::Session;
 
 impl Session {
@@ -125,22 +126,7 @@ impl Session {
     /// # Errors
     /// `Query` if there is no such function, with the nearest name.
     pub fn call(&self, name: &str, args: impl IntoIterator<Item = Expr>) -> Result<Expr> {
-        let args = args.into_iter().collect();
-        let state = self.state();
-        let lower = name.to_lowercase();
-        if let Some(function) = state.scalar_functions().get(&lower) {
-            return Ok(function.call(args));
-        }
-        if let Some(function) = state.aggregate_functions().get(&lower) {
-            return Ok(function.call(args));
-        }
-        let names = state.scalar_functions().keys().chain(state.aggregate_functions().keys());
-        let names: Vec<String> = names.cloned().collect();
-        let error = Error::query(format!("no function \"{name}\""));
-        Err(match nearest(&lower, &names) {
-            Some(near) => error.with_hint(format!("did you mean \"{near}\"?")),
-            None => error,
-        })
+        call_of(&self.state(), name, args)
     }
 }
 

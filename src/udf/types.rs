@@ -150,7 +150,7 @@ impl Param for Option<&str> {
 
 /// The types that the arguments of a function are converted to: those it takes. Whole numbers are
 /// taken for any number, and one that does not fit is an error of the query; other numbers are taken
-/// for floats, and texts of every kind for texts.
+/// for floats, and texts of every kind for texts. What is encoded is taken for its values.
 ///
 /// # Errors
 /// `Plan` if there are more or fewer arguments, or they are of other types.
@@ -163,6 +163,11 @@ pub(super) fn converted(
         matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
     };
     let fits = |(wanted, given): (&DataType, &DataType)| {
+        let given = match given {
+            DataType::Dictionary(_, values) => values.as_ref(),
+            DataType::RunEndEncoded(_, values) => values.data_type(),
+            other => other,
+        };
         wanted == given
             || given.is_null()
             || (given.is_integer() && wanted.is_numeric())

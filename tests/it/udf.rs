@@ -69,6 +69,10 @@ async fn the_dataframe_calls_them_too() {
     let frame = session.table("t").await.unwrap();
     let frame = frame.filter(col("id").gt(lit(1))).unwrap().select([next.alias("n")]).unwrap();
     assert_eq!(line(frame.sort([col("n").sort(true, false)]).unwrap()).await.unwrap(), "3 | 5");
+    let size = brimful::functions::call("formatReadableSize", [lit(1500)]).unwrap();
+    let frame = session.table("t").await.unwrap().filter(col("id").eq(lit(1))).unwrap();
+    let frame = frame.select([session.call("Plus_One", [col("id")]).unwrap(), size]).unwrap();
+    assert_eq!(line(frame).await.unwrap(), "2 1.4 KiB");
     let error = session.call("plus_onne", [lit(1)]).unwrap_err();
     assert_eq!(error.to_string(), "no function \"plus_onne\"");
     assert_eq!(error.hint(), Some("did you mean \"plus_one\"?"));
@@ -163,4 +167,83 @@ async fn tables_are_frames_by_their_arguments() {
     assert!(error.contains("up_to() takes 1 arguments, not 2"), "{error}");
     let error = query(&session, "SELECT * FROM up_to('x')").await.unwrap_err().to_string();
     assert!(error.contains("'x'"), "{error}");
+}
+
+/// A sum, and a count of the rows with NULL too.
+fn register_sums(session: &Session) {
+    session.register_aggregate(
+        "my_sum",
+        || 0_i64,
+        |sum: &mut i64, x: i64| *sum += x,
+        |sum, other| *sum += other,
+        |sum| sum,
+    );
+    session.register_aggregate(
+        "rows_of",
+        || 0_i64,
+        |rows: &mut i64, _: Option<i64>| *rows += 1,
+        |rows, other| *rows += other,
+        |rows| rows,
+    );
+    session.register_aggregate(
+        "joined",
+        String::new,
+        |texts: &mut String, text: &str| texts.push_str(text),
+        |texts, other: String| texts.push_str(&other),
+        |texts| texts,
+    );
+}
+
+#[tokio::test]
+async fn distinct_values_are_aggregated_once() {
+    let session = session().await;
+    register_sums(&session);
+    let values = "(VALUES (1, 'a'), (1, 'b'), (2, 'a'), (NULL, 'a'), (NULL, 'b')) AS v(x, g)";
+    let sql = format!(
+        "SELECT my_sum(DISTINCT x), my_sum(x), count(*), rows_of(DISTINCT x), \
+                       rows_of(x) FROM {values}"
+    );
+    assert_eq!(query(&session, &sql).await.unwrap(), "3 4 5 3 5");
+    let sql = format!(
+        "SELECT g, my_sum(DISTINCT x), rows_of(DISTINCT x), count(x) FROM {values} \
+                       GROUP BY g ORDER BY g"
+    );
+    assert_eq!(query(&session, &sql).await.unwrap(), "a 3 3 2 | b 1 2 1");
+    let sql = format!("SELECT DISTINCT my_sum(DISTINCT x) OVER () FROM {values}");
+    assert_eq!(query(&session, &sql).await.unwrap(), "3");
+    let sql = "SELECT n % 3 AS g, my_sum(DISTINCT n % 7), my_sum(n) \
+               FROM generate_series(1, 60000) AS s(n) GROUP BY g ORDER BY g";
+    assert_eq!(
+        query(&session, sql).await.unwrap(),
+        "0 21 600030000 | 1 21 599990000 | 2 21 600010000"
+    );
+}
+
+#[tokio::test]
+async fn frames_of_windows_give_up_their_first_rows() {
+    let session = session().await;
+    register_sums(&session);
+    let values = "(VALUES (1, 5, 'a'), (2, NULL, 'b'), (3, 7, 'c'), (4, 7, 'd')) AS v(i, x, t)";
+    let sql = format!(
+        "SELECT my_sum(x) OVER w, rows_of(x) OVER w, joined(t) OVER w, \
+         my_sum(DISTINCT x) OVER w, my_sum(x) OVER (ORDER BY i), \
+         joined(t) OVER (ORDER BY i ROWS BETWEEN 1 FOLLOWING AND 2 FOLLOWING) \
+         FROM {values} WINDOW w AS (ORDER BY i ROWS 1 PRECEDING) ORDER BY i"
+    );
+    let rows = "5 1 a 5 5 bc | 5 2 ab 5 5 cd | 7 2 bc 7 12 d | 14 2 cd 7 19 -";
+    assert_eq!(query(&session, &sql).await.unwrap(), rows);
+}
+
+#[tokio::test]
+async fn encoded_columns_are_taken_for_their_values() {
+    let session = session().await;
+    register_sums(&session);
+    session.register_scalar("initial", |name: &str| name.chars().next().map(String::from));
+    session.register_window("backwards", |names: &[Option<String>]| {
+        names.iter().rev().cloned().collect()
+    });
+    let sql = "SELECT initial(d), backwards(d) OVER (ORDER BY d), joined(d) OVER () FROM \
+               (SELECT arrow_cast(t, 'Dictionary(Int32, Utf8)') AS d FROM (VALUES ('Ann'), ('Bob')) \
+               AS v(t)) ORDER BY 1";
+    assert_eq!(query(&session, sql).await.unwrap(), "A Bob AnnBob | B Ann AnnBob");
 }

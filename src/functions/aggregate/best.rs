@@ -15,6 +15,7 @@ use datafusion::common::{ScalarValue, internal_err};
 use datafusion::error::Result;
 use datafusion::logical_expr::{Accumulator, EmitTo, GroupsAccumulator};
 
+use super::super::rows::converted;
 use super::args::passed;
 
 /// What the allocator adds to a row of its own, and a heap to each of its rows.
@@ -91,7 +92,7 @@ impl Ranking {
     }
 
     fn rows(&self, columns: &[ArrayRef]) -> Result<Rows> {
-        Ok(self.converter.convert_columns(columns)?)
+        converted(&self.converter, columns)
     }
 
     fn nothing(&self) -> Kept {

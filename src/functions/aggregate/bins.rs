@@ -4,14 +4,17 @@
 //! largest value of the type, if there are any.
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 
-use arrow::array::Array;
-use arrow::datatypes::DataType;
+use arrow::array::{Array, AsArray};
+use arrow::compute::{CastOptions, cast_with_options};
+use arrow::datatypes::{DataType, Float64Type};
 use datafusion::common::{ScalarValue, plan_err};
 use datafusion::error::Result;
 use datafusion::functions_aggregate::count::count_udaf;
 use datafusion::functions_nested::map::map;
 use datafusion::logical_expr::expr::AggregateFunction;
+use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{Expr, cast, lit, when};
 
 use super::counts::Counts;
@@ -27,18 +30,32 @@ pub(super) fn value_type(data_type: &DataType) -> Option<DataType> {
     }
 }
 
-/// The largest values of the bins, in order.
+/// The type in which bins for such values are given: fractions for whole values are rounded, which
+/// casts do not do.
+pub(super) fn end_type(value: &DataType, end: &DataType) -> DataType {
+    let is_whole = end.is_integer() || end.is_null();
+    if value.is_integer() && !is_whole { DataType::Float64 } else { value.clone() }
+}
+
+/// The largest values of the bins for values of this type, in order.
 ///
 /// # Errors
 /// `Plan` unless they are literals and none is NULL.
-pub(super) fn ends(list: Option<&ScalarValue>) -> Result<Vec<ScalarValue>> {
+pub(super) fn ends(list: Option<&ScalarValue>, data_type: &DataType) -> Result<Vec<ScalarValue>> {
     let Some(ScalarValue::List(list)) = list.filter(|list| !list.is_null()) else {
         return plan_err!("the bins of a histogram must be a literal list");
     };
-    let values = list.value(0);
+    let mut values = list.value(0);
     if values.null_count() > 0 {
         return plan_err!("no bin of a histogram may be NULL");
     }
+    if data_type.is_integer()
+        && let Some(fractions) = values.as_primitive_opt::<Float64Type>()
+    {
+        values = Arc::new(fractions.unary::<_, Float64Type>(f64::round));
+    }
+    let strict = CastOptions { safe: false, ..CastOptions::default() };
+    let values = cast_with_options(&values, data_type, &strict)?;
     let ends = (0..values.len()).map(|at| ScalarValue::try_from_array(&values, at));
     let mut ends = ends.collect::<Result<Vec<_>>>()?;
     ends.sort_by(|a, b| a.partial_cmp(b).unwrap_or(Ordering::Equal));
@@ -81,14 +98,14 @@ pub(super) fn of_counts(counts: &Counts, ends: &[ScalarValue]) -> Result<ScalarV
 }
 
 /// The same as a map of counts, which keep a few bytes.
-pub(super) fn as_counts(function: &AggregateFunction) -> Result<Expr> {
-    let [value, Expr::Literal(list @ ScalarValue::List(items), _)] =
-        function.params.args.as_slice()
+pub(super) fn as_counts(function: &AggregateFunction, context: &SimplifyContext) -> Result<Expr> {
+    let [value, Expr::Literal(list @ ScalarValue::List(_), _)] = function.params.args.as_slice()
     else {
         return Ok(Expr::AggregateFunction(function.clone()));
     };
-    let ends = ends(Some(list))?;
-    let beyond = Expr::Literal(beyond(&items.value_type())?, None);
+    let data_type = context.get_data_type(value)?;
+    let ends = ends(Some(list), &data_type)?;
+    let beyond = Expr::Literal(beyond(&data_type)?, None);
     let literal = |end: &ScalarValue| Expr::Literal(end.clone(), None);
     let count = |value: Expr| {
         let mut count = function.clone();

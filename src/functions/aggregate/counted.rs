@@ -22,6 +22,7 @@ use datafusion::logical_expr::{
     cast, lit, when,
 };
 
+use super::super::list::element_type;
 use super::args::{fractions, how_many, list_of, literal, plain_type};
 use super::bins;
 use super::counts::Counts;
@@ -164,7 +165,9 @@ impl CountedFunction {
             Kind::Mode => Made::Mode,
             Kind::MostFrequent => Made::MostFrequent(how_many(self.name, second())?),
             Kind::Histogram => Made::Histogram,
-            Kind::Bins => Made::Bins(bins::ends(second().as_ref())?),
+            Kind::Bins => {
+                Made::Bins(bins::ends(second().as_ref(), args.expr_fields[0].data_type())?)
+            }
             Kind::Set => Made::Values,
             Kind::Entropy => Made::Entropy,
             Kind::Deviation => Made::Deviation,
@@ -227,9 +230,10 @@ impl AggregateUDFImpl for CountedFunction {
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
         if let (Kind::Bins, [x, ends]) = (self.kind, types)
             && let Some(value) = bins::value_type(&plain_type(x))
-            && ends.is_nested()
+            && let Some(end) = element_type(ends)
         {
-            return Ok(vec![value.clone(), list_of(value)]);
+            let end = bins::end_type(&value, &end);
+            return Ok(vec![value, list_of(end)]);
         }
         let is_number = |x: &DataType| x.is_numeric() || x.is_null();
         let fractions = |parts: &DataType| match parts {
@@ -303,7 +307,9 @@ impl AggregateUDFImpl for CountedFunction {
         let single = match self.kind {
             Kind::Discrete => None,
             Kind::Continuous => Some(percentile_cont_udaf()),
-            Kind::Bins => return Some(Box::new(|function, _| bins::as_counts(&function))),
+            Kind::Bins => {
+                return Some(Box::new(|function, context| bins::as_counts(&function, context)));
+            }
             _ => return None,
         };
         Some(Box::new(move |function, _| one_by_one(function, single.clone())))
@@ -358,11 +364,13 @@ pub(super) struct CountsAccumulator {
     places: Vec<usize>,
     made: Made,
     result: DataType,
+    /// Whether the result has been asked for.
+    evaluated: bool,
 }
 
 impl CountsAccumulator {
     pub(super) fn new(counts: Counts, places: Vec<usize>, made: Made, result: DataType) -> Self {
-        CountsAccumulator { counts, places, made, result }
+        CountsAccumulator { counts, places, made, result, evaluated: false }
     }
 
     fn columns(&self, values: &[ArrayRef]) -> Vec<ArrayRef> {
@@ -377,6 +385,13 @@ impl Accumulator for CountsAccumulator {
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
+        // Who asks again will ask more often.
+        if self.evaluated
+            && let Some(order) = self.made.order()
+        {
+            self.counts.keep(order);
+        }
+        self.evaluated = true;
         let value = self.made.of(&self.counts, &self.result)?;
         if value.data_type() != self.result {
             return internal_err!("a {} where {} is meant", value.data_type(), self.result);

@@ -1,5 +1,6 @@
 //! How often which rows are there: what the aggregates keep whose result depends on every value.
 
+use std::cmp::Reverse;
 use std::fmt;
 use std::sync::Arc;
 
@@ -12,6 +13,9 @@ use datafusion::common::{HashMap, ScalarValue, internal_err};
 use datafusion::error::Result;
 use datafusion::logical_expr::utils::format_state_name;
 
+use super::super::rows::converted;
+use super::index::{Blocks, Index, Order, at};
+
 /// What a place in the table takes besides the bytes of its row: the entry, its share of empty
 /// places, and what the allocator adds.
 const ENTRY_BYTES: usize = 56;
@@ -19,7 +23,7 @@ const ENTRY_BYTES: usize = 56;
 /// Distinct rows of a few columns with how often each is there.
 ///
 /// Rows are kept as bytes that compare as the rows do.
-pub(super) struct Counts {
+pub(crate) struct Counts {
     converter: RowConverter,
     parser: RowParser,
     types: Vec<DataType>,
@@ -29,6 +33,8 @@ pub(super) struct Counts {
     distinct: bool,
     counts: HashMap<Box<[u8]>, u64>,
     row_bytes: usize,
+    /// The rows in an order, once it is kept.
+    index: Option<Index>,
 }
 
 impl fmt::Debug for Counts {
@@ -56,7 +62,8 @@ impl Counts {
         let converter = RowConverter::new(fields.collect())?;
         let parser = converter.parser();
         let counts = HashMap::default();
-        Ok(Counts { converter, parser, types, required, distinct: false, counts, row_bytes: 0 })
+        let (distinct, row_bytes, index) = (false, 0, None);
+        Ok(Counts { converter, parser, types, required, distinct, counts, row_bytes, index })
     }
 
     /// The same, of which each row counts once.
@@ -65,7 +72,7 @@ impl Counts {
     }
 
     /// The state: a list for each column and one of the numbers.
-    pub(super) fn state_fields(name: &str, columns: &[FieldRef]) -> Vec<FieldRef> {
+    pub(crate) fn state_fields(name: &str, columns: &[FieldRef]) -> Vec<FieldRef> {
         let list = |part: &str, data_type: DataType| {
             let item = Arc::new(Field::new_list_field(data_type, true));
             Arc::new(Field::new(format_state_name(name, part), DataType::List(item), true))
@@ -90,41 +97,68 @@ impl Counts {
     fn add_times(&mut self, columns: &[ArrayRef], times: impl Fn(usize) -> u64) -> Result<()> {
         let columns = &columns[..self.types.len()];
         let valid = self.valid(columns);
-        let rows = self.converter.convert_columns(columns)?;
+        let rows = converted(&self.converter, columns)?;
         for (at, row) in rows.iter().enumerate() {
             if valid.as_ref().is_some_and(|valid| valid.is_null(at)) {
                 continue;
             }
             let row = row.data();
-            match self.counts.get_mut(row) {
-                Some(count) => *count += times(at),
+            let before = match self.counts.get_mut(row) {
+                Some(count) => {
+                    *count += times(at);
+                    *count - times(at)
+                }
                 None => {
                     self.row_bytes += row.len();
                     self.counts.insert(row.into(), times(at));
+                    0
                 }
-            }
+            };
+            self.changed(row, before, before + times(at));
         }
         Ok(())
+    }
+
+    /// Follows a change of how often a row is there.
+    fn changed(&mut self, row: &[u8], before: u64, after: u64) {
+        let most = if self.distinct { 1 } else { u64::MAX };
+        if let Some(index) = &mut self.index {
+            index.change(row, before.min(most), after.min(most));
+        }
+    }
+
+    /// Keeps the rows in an order from now on.
+    pub(super) fn keep(&mut self, order: Order) {
+        if self.index.is_none() {
+            let mut index = Index::new(order);
+            self.iter().for_each(|(row, count)| index.change(row, 0, count));
+            self.index = Some(index);
+        }
     }
 
     /// Takes rows back that were added before.
     pub(super) fn remove(&mut self, columns: &[ArrayRef]) -> Result<()> {
         let columns = &columns[..self.types.len()];
         let valid = self.valid(columns);
-        let rows = self.converter.convert_columns(columns)?;
+        let rows = converted(&self.converter, columns)?;
         for (at, row) in rows.iter().enumerate() {
             if valid.as_ref().is_some_and(|valid| valid.is_null(at)) {
                 continue;
             }
             let row = row.data();
-            match self.counts.get_mut(row) {
-                Some(count) if *count > 1 => *count -= 1,
+            let before = match self.counts.get_mut(row) {
+                Some(count) if *count > 1 => {
+                    *count -= 1;
+                    *count + 1
+                }
                 Some(_) => {
                     self.row_bytes -= row.len();
                     self.counts.remove(row);
+                    1
                 }
                 None => return internal_err!("a row leaves that was never added"),
-            }
+            };
+            self.changed(row, before, before - 1);
         }
         Ok(())
     }
@@ -137,6 +171,38 @@ impl Counts {
 
     pub(super) fn is_empty(&self) -> bool {
         self.counts.is_empty()
+    }
+
+    /// The most frequent rows, so many; of those that are there as often, the smallest.
+    pub(super) fn most_frequent(&self, n: usize) -> Vec<&[u8]> {
+        fn by_count<'a>((row, count): &(&'a [u8], u64)) -> (Reverse<u64>, &'a [u8]) {
+            (Reverse(*count), row)
+        }
+        if let Some(Index::ByCount(rows)) = &self.index {
+            return rows.iter().take(n).map(|(_, row)| row.as_ref()).collect();
+        }
+        if n == 1 {
+            return self.iter().min_by_key(by_count).map(|(row, _)| row).into_iter().collect();
+        }
+        let mut rows: Vec<_> = self.iter().collect();
+        rows.sort_unstable_by_key(by_count);
+        rows.into_iter().take(n).map(|(row, _)| row).collect()
+    }
+
+    /// The smallest row.
+    pub(super) fn first(&self) -> Option<&[u8]> {
+        match &self.index {
+            Some(Index::ByValue(rows)) => rows.at(0),
+            _ => self.iter().map(|(row, _)| row).min(),
+        }
+    }
+
+    /// The rows by their places.
+    pub(super) fn places(&self) -> Places<'_> {
+        match &self.index {
+            Some(Index::ByValue(rows)) => Places::Kept(rows),
+            _ => Places::Sorted(self.sorted_rows()),
+        }
     }
 
     /// The rows in order.
@@ -182,7 +248,34 @@ impl Counts {
 
     /// Bytes on the heap.
     pub(super) fn size(&self) -> usize {
-        self.converter.size() + self.row_bytes + self.counts.capacity() * ENTRY_BYTES
+        let of_rows = self.row_bytes + self.counts.capacity() * ENTRY_BYTES;
+        let copies = if self.index.is_some() { 2 } else { 1 };
+        self.converter.size() + of_rows * copies
+    }
+}
+
+/// Rows in order, each as often as it is there.
+pub(super) enum Places<'a> {
+    Sorted(Vec<(&'a [u8], u64)>),
+    Kept(&'a Blocks),
+}
+
+impl<'a> Places<'a> {
+    /// How many there are.
+    pub(super) fn total(&self) -> u64 {
+        match self {
+            Places::Sorted(rows) => rows.iter().map(|(_, count)| count).sum(),
+            Places::Kept(rows) => rows.total(),
+        }
+    }
+
+    /// The row at a place that is less than [`Places::total`].
+    pub(super) fn at(&self, place: u64) -> &'a [u8] {
+        let row = match self {
+            Places::Sorted(rows) => at(rows, place).copied(),
+            Places::Kept(rows) => rows.at(place),
+        };
+        row.unwrap_or_default()
     }
 }
 
@@ -201,6 +294,7 @@ mod tests {
     use arrow::datatypes::{DataType, Field};
     use datafusion::common::ScalarValue;
 
+    use super::super::index::Order;
     use super::Counts;
 
     fn columns(rows: &[(Option<&str>, Option<i64>)]) -> Vec<ArrayRef> {
@@ -235,6 +329,37 @@ mod tests {
         let (values, times) = all.sorted().unwrap();
         assert_eq!((values, times), (columns(&[(Some("b"), Some(1))]), vec![2]));
         all.remove(&columns(&[(Some("x"), Some(0))])).unwrap_err();
+    }
+
+    #[test]
+    fn an_order_that_is_kept_is_that_of_the_rows() {
+        let letters = ["d", "a", "b", "d", "c", "b", "d", "a"];
+        let row = |at: usize| (Some(letters[at]), Some(1));
+        for (order, distinct) in
+            [(Order::Count, false), (Order::Value, false), (Order::Value, true)]
+        {
+            let (mut kept, mut plain) = (counts(&[]), counts(&[]));
+            (kept, plain) = (kept.distinct(distinct), plain.distinct(distinct));
+            kept.add(&columns(&[row(0)])).unwrap();
+            plain.add(&columns(&[row(0)])).unwrap();
+            kept.keep(order);
+            for at in 1..letters.len() {
+                for counts in [&mut kept, &mut plain] {
+                    counts.add(&columns(&[row(at)])).unwrap();
+                    if at >= 4 {
+                        counts.remove(&columns(&[row(at - 4)])).unwrap();
+                    }
+                }
+                assert_eq!(kept.most_frequent(1), plain.most_frequent(1));
+                assert_eq!(kept.most_frequent(3), plain.most_frequent(3));
+                assert_eq!(kept.first(), plain.first());
+                let (kept, plain) = (kept.places(), plain.places());
+                assert_eq!(kept.total(), plain.total());
+                for place in 0..plain.total() {
+                    assert_eq!(kept.at(place), plain.at(place));
+                }
+            }
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use arrow::array::ArrayRef;
+use arrow::compute::SortOptions;
 use arrow::datatypes::FieldRef;
 use datafusion::common::ScalarValue;
 use datafusion::error::Result;
@@ -11,13 +12,13 @@ use datafusion::logical_expr::Accumulator;
 use super::counts::Counts;
 
 /// An aggregate of rows that are all there.
-pub(super) trait Whole: fmt::Debug + Send + Sync + 'static {
+pub(crate) trait Whole: fmt::Debug + Send + Sync + 'static {
     fn whole(&self, values: &[ArrayRef]) -> Result<ScalarValue>;
 }
 
 /// Keeps each row once, and has them aggregated for each result.
 #[derive(Debug)]
-pub(super) struct DistinctAccumulator<W> {
+pub(crate) struct DistinctAccumulator<W> {
     rows: Counts,
     aggregate: W,
 }
@@ -26,6 +27,13 @@ impl<W: Whole> DistinctAccumulator<W> {
     /// Of rows of these columns; those with a NULL are dropped.
     pub(super) fn new(fields: &[FieldRef], aggregate: W) -> Result<Self> {
         Ok(DistinctAccumulator { rows: Counts::of_fields(fields)?, aggregate })
+    }
+
+    /// Of rows of these columns, those with a NULL too.
+    pub(crate) fn with_nulls(fields: &[FieldRef], aggregate: W) -> Result<Self> {
+        let columns = fields.iter();
+        let columns = columns.map(|field| (field.data_type().clone(), SortOptions::default()));
+        Ok(DistinctAccumulator { rows: Counts::new(columns.collect(), 0)?, aggregate })
     }
 }
 

@@ -6,6 +6,7 @@
 //!   `values` for one quantile of numbers, or `bins` for a histogram of bins
 //! - `sliding`: sums and the like over windows whose first rows leave again
 //! - `distinct`: DISTINCT for the first kind
+//! - `queue` and `index`: rows that leave again and rows in order, for windows
 //! - `alone`: those that are another way to write what DataFusion has
 //! - `args`: types of arguments, and literals
 //! - `planner`: calls that mean another function than the one of their name
@@ -20,9 +21,11 @@ mod bins;
 mod counted;
 mod counts;
 mod distinct;
+mod index;
 mod moments;
 mod numbers;
 mod planner;
+mod queue;
 mod ranked;
 mod result;
 mod sliding;
@@ -33,7 +36,11 @@ use std::sync::Arc;
 use datafusion::logical_expr::AggregateUDF;
 
 pub(crate) use counted::{is_deviation, is_of_counts, over_counts, position};
+pub(crate) use counts::Counts;
+pub(crate) use distinct::{DistinctAccumulator, Whole};
 pub(crate) use planner::Overloads;
+pub(super) use planner::meant;
+pub(crate) use queue::Queue;
 pub(crate) use result::Fraction;
 pub(super) use sliding::is_sliding;
 pub(crate) use sliding::sliding;

@@ -1,6 +1,5 @@
 //! Aggregates that keep a few floats for a group, whatever the number of its rows.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -21,6 +20,7 @@ use datafusion::logical_expr::{
 use super::args::passed;
 use super::counts::Counts;
 use super::distinct::DistinctAccumulator;
+use super::queue::Queue;
 
 /// The most floats that are kept of a group.
 pub(super) const MOST_FIELDS: usize = 5;
@@ -138,7 +138,7 @@ impl<M: Moments> AggregateUDFImpl for MomentsFunction<M> {
         if args.is_distinct {
             return self.accumulator(args);
         }
-        Ok(Box::new(SlidingMoments::<M> { rows: VecDeque::new(), result: self.result }))
+        Ok(Box::new(SlidingMoments::<M> { rows: Queue::default(), result: self.result }))
     }
 
     fn groups_accumulator_supported(&self, args: AccumulatorArgs<'_>) -> bool {
@@ -246,41 +246,45 @@ impl<M: Moments> Accumulator for MomentsAccumulator<M> {
     }
 }
 
-/// One group whose first rows leave again, as those of a window do. It is computed anew from its
-/// rows each time: taking back what was added would leave rounding errors behind, and infinities.
+/// One group whose first rows leave again, as those of a window do.
 #[derive(Debug)]
 struct SlidingMoments<M> {
-    rows: VecDeque<(f64, f64)>,
+    rows: Queue<M>,
     result: fn(&M) -> Option<f64>,
 }
 
+fn merge<M: Moments>(moments: &mut M, other: M) -> Result<()> {
+    moments.merge(other);
+    Ok(())
+}
+
 impl<M: Moments> SlidingMoments<M> {
-    fn moments(&self) -> M {
-        let mut moments = M::default();
-        for (x, y) in &self.rows {
-            moments.add(*x, *y);
-        }
-        moments
+    fn moments(&self) -> Result<M> {
+        Ok(self.rows.whole(merge)?.unwrap_or_default())
     }
 }
 
 impl<M: Moments> Accumulator for SlidingMoments<M> {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        for_each_row::<M>(values, None, |_, x, y| self.rows.push_back((x, y)));
-        Ok(())
+        let mut rows = Vec::with_capacity(values[0].len());
+        for_each_row::<M>(values, None, |_, x, y| {
+            let mut row = M::default();
+            row.add(x, y);
+            rows.push(row);
+        });
+        rows.into_iter().try_for_each(|row| self.rows.push(row, merge))
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        Ok(ScalarValue::Float64((self.result)(&self.moments())))
+        Ok(ScalarValue::Float64((self.result)(&self.moments()?)))
     }
 
     fn size(&self) -> usize {
-        size_of_val(self) + self.rows.capacity() * size_of::<(f64, f64)>()
+        size_of_val(self) + self.rows.size()
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        let fields = self.moments().to_fields();
-        Ok(fields[..M::FIELDS.len()].iter().map(|field| (*field).into()).collect())
+        internal_err!("windows keep no states")
     }
 
     fn merge_batch(&mut self, _: &[ArrayRef]) -> Result<()> {
@@ -291,8 +295,7 @@ impl<M: Moments> Accumulator for SlidingMoments<M> {
         // Rows leave in the order in which they came.
         let mut leaving = 0;
         for_each_row::<M>(values, None, |_, _, _| leaving += 1);
-        self.rows.drain(..leaving);
-        Ok(())
+        (0..leaving).try_for_each(|_| self.rows.pop(merge))
     }
 
     fn supports_retract_batch(&self) -> bool {

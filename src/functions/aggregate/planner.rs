@@ -23,7 +23,7 @@ impl ExprPlanner for Overloads {
         &self,
         mut call: RawAggregateExpr,
     ) -> Result<PlannerResult<RawAggregateExpr>> {
-        if let Some(meant) = meant(&call.func, &call.args) {
+        if let Some(meant) = meant_by(&call.func, &call.args) {
             call.func = meant;
         }
         Ok(PlannerResult::Original(call))
@@ -31,7 +31,7 @@ impl ExprPlanner for Overloads {
 
     fn plan_window(&self, mut call: RawWindowExpr) -> Result<PlannerResult<RawWindowExpr>> {
         if let WindowFunctionDefinition::AggregateUDF(function) = &call.func_def
-            && let Some(meant) = meant(function, &call.args)
+            && let Some(meant) = meant_by(function, &call.args)
         {
             call.func_def = WindowFunctionDefinition::AggregateUDF(meant);
         }
@@ -40,12 +40,17 @@ impl ExprPlanner for Overloads {
 }
 
 /// The function that a call means, if it is another one.
-fn meant(function: &AggregateUDF, args: &[Expr]) -> Option<Arc<AggregateUDF>> {
-    match (function.name(), args) {
-        ("max", [_, _]) => Some(max_n_udaf()),
-        ("min", [_, _]) => Some(min_n_udaf()),
-        ("histogram", [_, _]) => Some(bins_udaf()),
-        ("percentile_cont", [_, parts]) if is_list(parts) => Some(percentiles_udaf()),
+fn meant_by(function: &AggregateUDF, args: &[Expr]) -> Option<Arc<AggregateUDF>> {
+    meant(function.name(), args.len(), args.get(1).is_some_and(is_list))
+}
+
+/// The function that a name means with so many arguments, if it is another one.
+pub(crate) fn meant(name: &str, args: usize, second_is_list: bool) -> Option<Arc<AggregateUDF>> {
+    match (name, args) {
+        ("max", 2) => Some(max_n_udaf()),
+        ("min", 2) => Some(min_n_udaf()),
+        ("histogram", 2) => Some(bins_udaf()),
+        ("percentile_cont", 2) if second_is_list => Some(percentiles_udaf()),
         _ => None,
     }
 }

@@ -1,6 +1,5 @@
 //! Results that are made of how often each value is there.
 
-use std::cmp::Reverse;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, MapArray, StructArray, UInt64Array};
@@ -11,7 +10,8 @@ use datafusion::common::{ScalarValue, exec_err, internal_err};
 use datafusion::error::Result;
 
 use super::bins;
-use super::counts::{Counts, list_of_all};
+use super::counts::{Counts, Places, list_of_all};
+use super::index::{Order, at};
 
 /// DataFusion cuts the weight of the upper of two values to this fraction, so its percentiles do.
 const WEIGHT_STEPS: f64 = 1_000_000.0;
@@ -42,6 +42,20 @@ pub(super) enum Made {
 }
 
 impl Made {
+    /// The order of rows in which the result is found soon.
+    pub(super) fn order(&self) -> Option<Order> {
+        match self {
+            Made::Mode | Made::MostFrequent(_) => Some(Order::Count),
+            Made::Quantiles(_) | Made::First => Some(Order::Value),
+            Made::Histogram
+            | Made::Bins(_)
+            | Made::Values
+            | Made::Entropy
+            | Made::Deviation
+            | Made::Firsts(_) => None,
+        }
+    }
+
     /// The result, of this type.
     pub(super) fn of(&self, counts: &Counts, data_type: &DataType) -> Result<ScalarValue> {
         if matches!(self, Made::Entropy) {
@@ -51,17 +65,8 @@ impl Made {
             return ScalarValue::try_from(data_type);
         }
         match self {
-            Made::Mode => {
-                // The bytes of smaller values are smaller.
-                let most = counts.iter().max_by_key(|(row, count)| (*count, Reverse(*row)));
-                value(counts, most.map(|(row, _)| row))
-            }
-            Made::MostFrequent(n) => {
-                let mut rows = counts.sorted_rows();
-                rows.sort_by_key(|(_, count)| Reverse(*count));
-                rows.truncate(*n);
-                values(counts, rows.into_iter().map(|(row, _)| row))
-            }
+            Made::Mode => value(counts, counts.most_frequent(1).first().copied()),
+            Made::MostFrequent(n) => values(counts, counts.most_frequent(*n)),
             Made::Histogram => {
                 let (mut columns, numbers) = counts.sorted()?;
                 map(columns.swap_remove(0), numbers)
@@ -74,10 +79,7 @@ impl Made {
                 let distances = distances_from_median(counts)?;
                 Ok(ScalarValue::Float64(median(&distances)))
             }
-            Made::First => {
-                let first = counts.iter().map(|(row, _)| row).min();
-                value(counts, first)
-            }
+            Made::First => value(counts, counts.first()),
             Made::Firsts(n) => {
                 let rows = counts.sorted_rows().into_iter();
                 let repeated = rows.flat_map(|(row, count)| {
@@ -205,13 +207,13 @@ impl Fraction {
 
 impl Positions {
     fn of(&self, counts: &Counts) -> Result<ScalarValue> {
-        let rows = counts.sorted_rows();
-        let total = rows.iter().map(|(_, count)| count).sum();
+        let rows = counts.places();
+        let total = rows.total();
         let parts = self.fractions.iter().map(|fraction| {
             if self.interpolated {
                 interpolated(counts, &rows, fraction.continuous(total))
             } else {
-                Ok(counts.columns([row_at(&rows, fraction.discrete(total))])?.swap_remove(0))
+                Ok(counts.columns([rows.at(fraction.discrete(total))])?.swap_remove(0))
             }
         });
         let parts = parts.collect::<Result<Vec<_>>>()?;
@@ -229,24 +231,15 @@ impl Positions {
     }
 }
 
-/// The row at a place, if each is there so often.
-fn row_at<'a>(rows: &[(&'a [u8], u64)], place: u64) -> &'a [u8] {
-    let mut end = 0;
-    let found = rows.iter().find(|(_, count)| {
-        end += count;
-        end > place
-    });
-    found.or(rows.last()).map_or(&[], |(row, _)| row)
-}
-
 /// Between the rows at the places below and above.
-fn interpolated(counts: &Counts, rows: &[(&[u8], u64)], place: f64) -> Result<ArrayRef> {
+fn interpolated(counts: &Counts, rows: &Places<'_>, place: f64) -> Result<ArrayRef> {
     let (below, above) = (place.floor(), place.ceil());
-    let ends = [row_at(rows, below as u64), row_at(rows, above as u64)];
+    let ends = [rows.at(below as u64), rows.at(above as u64)];
     let ends = counts.columns(ends)?.swap_remove(0);
     let numbers = ends.as_primitive::<Float64Type>();
     let (lower, upper) = (numbers.value(0), numbers.value(1));
-    if below == above {
+    // Of two infinities, the distance is no number.
+    if lower == upper {
         return Ok(take(&ends, &UInt64Array::from(vec![0]), None)?);
     }
     let weight = ((place - below) * WEIGHT_STEPS).floor() / WEIGHT_STEPS;
@@ -271,15 +264,7 @@ fn distances_from_median(counts: &Counts) -> Result<Vec<(f64, u64)>> {
 /// The median of sorted numbers, each of which is there so often.
 fn median(numbers: &[(f64, u64)]) -> Option<f64> {
     let total: u64 = numbers.iter().map(|(_, count)| count).sum();
-    let at = |place: u64| {
-        let mut end = 0;
-        let found = numbers.iter().find(|(_, count)| {
-            end += count;
-            end > place
-        });
-        found.map(|(number, _)| *number)
-    };
-    let (lower, upper) = (at(total.checked_sub(1)? / 2)?, at(total / 2)?);
+    let (lower, upper) = (*at(numbers, total.checked_sub(1)? / 2)?, *at(numbers, total / 2)?);
     // Of two infinities, the mean is the same.
     Some(if lower == upper { lower } else { lower + (upper - lower) / 2.0 })
 }

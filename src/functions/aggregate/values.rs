@@ -1,5 +1,7 @@
 //! Quantiles of numbers and times, whose values are kept as they come and partly sorted in the end.
 
+use std::cmp::{Ordering, Reverse};
+use std::collections::BinaryHeap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -25,7 +27,8 @@ pub(super) fn accumulator(
         ($value:ty) => {{
             let mut values = Values::<$value>::new(data_type, fraction);
             values.groups.push(Vec::new());
-            Some(Box::new(OneGroup(values)) as Box<dyn Accumulator>)
+            let one = OneGroup { values, halves: None, evaluated: false };
+            Some(Box::new(one) as Box<dyn Accumulator>)
         }};
     }
     downcast_primitive! {
@@ -216,34 +219,134 @@ impl<T: ArrowPrimitiveType> GroupsAccumulator for Values<T> {
 }
 
 /// One group.
-#[derive(Debug)]
-struct OneGroup<T: ArrowPrimitiveType>(Values<T>);
+struct OneGroup<T: ArrowPrimitiveType> {
+    /// The values that are in no half.
+    values: Values<T>,
+    /// Those up to the quantile and those after it, once it has been asked for again, as windows
+    /// do for each of their frames.
+    halves: Option<Halves<T::Native>>,
+    evaluated: bool,
+}
 
-impl<T: ArrowPrimitiveType + fmt::Debug> Accumulator for OneGroup<T> {
+impl<T: ArrowPrimitiveType> fmt::Debug for OneGroup<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.values, f)
+    }
+}
+
+impl<T: ArrowPrimitiveType> OneGroup<T> {
+    /// The values of all.
+    fn all(&self) -> Vec<T::Native> {
+        let in_halves = self.halves.iter().flat_map(Halves::iter);
+        in_halves.chain(self.values.groups[0].iter().copied()).collect()
+    }
+}
+
+impl<T: ArrowPrimitiveType> Accumulator for OneGroup<T> {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        self.0.add(&values[0], None, |_| 0);
+        self.values.add(&values[0], None, |_| 0);
         Ok(())
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        let mut groups = std::mem::take(&mut self.0.groups);
-        let results = self.0.results(&mut groups);
-        self.0.groups = groups;
+        let fraction = self.values.fraction;
+        let results = if self.evaluated {
+            let halves = self.halves.get_or_insert_default();
+            self.values.groups[0].drain(..).for_each(|value| halves.add(value));
+            let result = halves.at(|total| fraction.discrete(total));
+            self.values.array(std::iter::once(result).collect())
+        } else {
+            self.evaluated = true;
+            let mut groups = std::mem::take(&mut self.values.groups);
+            let results = self.values.results(&mut groups);
+            self.values.groups = groups;
+            results
+        };
         ScalarValue::try_from_array(&results, 0)
     }
 
     fn size(&self) -> usize {
-        size_of_val(self) + GroupsAccumulator::size(&self.0)
+        let halves = self.halves.as_ref().map_or(0, Halves::size);
+        size_of_val(self) + GroupsAccumulator::size(&self.values) + halves
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        let states = self.0.state_of_groups(&self.0.groups)?;
+        let states = self.values.state_of_groups(&[self.all()])?;
         states.iter().map(|state| ScalarValue::try_from_array(state, 0)).collect()
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
-        self.0.merge(states, |_| 0);
+        self.values.merge(states, |_| 0);
         Ok(())
+    }
+}
+
+/// Values up to one of them, and those after it.
+#[derive(Default)]
+struct Halves<N: ArrowNativeTypeOp> {
+    /// The largest on top.
+    lower: BinaryHeap<Ordered<N>>,
+    /// The smallest on top.
+    upper: BinaryHeap<Reverse<Ordered<N>>>,
+}
+
+/// A value in the order of its type.
+#[derive(Clone, Copy)]
+struct Ordered<N>(N);
+
+impl<N: ArrowNativeTypeOp> Ord for Ordered<N> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.compare(other.0)
+    }
+}
+
+impl<N: ArrowNativeTypeOp> PartialOrd for Ordered<N> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<N: ArrowNativeTypeOp> PartialEq for Ordered<N> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl<N: ArrowNativeTypeOp> Eq for Ordered<N> {}
+
+impl<N: ArrowNativeTypeOp> Halves<N> {
+    fn add(&mut self, value: N) {
+        let value = Ordered(value);
+        match self.lower.peek() {
+            Some(last) if value <= *last => self.lower.push(value),
+            _ => self.upper.push(Reverse(value)),
+        }
+    }
+
+    /// The value at the place that follows from how many there are.
+    fn at(&mut self, place: impl FnOnce(u64) -> u64) -> Option<N> {
+        let total = self.lower.len() + self.upper.len();
+        if total == 0 {
+            return None;
+        }
+        let wanted = usize::try_from(place(total as u64)).ok()? + 1;
+        while self.lower.len() < wanted {
+            let Reverse(value) = self.upper.pop()?;
+            self.lower.push(value);
+        }
+        while self.lower.len() > wanted {
+            self.upper.push(Reverse(self.lower.pop()?));
+        }
+        self.lower.peek().map(|value| value.0)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = N> {
+        let upper = self.upper.iter().map(|Reverse(value)| value);
+        self.lower.iter().chain(upper).map(|value| value.0)
+    }
+
+    fn size(&self) -> usize {
+        (self.lower.capacity() + self.upper.capacity()) * size_of::<N>()
     }
 }
 
@@ -253,10 +356,11 @@ mod tests {
 
     use arrow::array::{ArrayRef, AsArray, BooleanArray, Int64Array};
     use arrow::datatypes::{DataType, Int64Type};
+    use datafusion::common::ScalarValue;
     use datafusion::logical_expr::{EmitTo, GroupsAccumulator};
 
     use super::super::result::Fraction;
-    use super::groups_accumulator;
+    use super::{accumulator, groups_accumulator};
 
     fn groups() -> Box<dyn GroupsAccumulator> {
         let fraction = Fraction::new(0.5, false).unwrap();
@@ -294,5 +398,28 @@ mod tests {
         let mut of_rows = groups();
         of_rows.merge_batch(&states, &group_indices, 3).unwrap();
         assert_eq!(results(of_rows.as_mut()), [Some(5), None, Some(4)]);
+    }
+
+    #[test]
+    fn a_quantile_that_is_asked_for_after_each_value_is_that_of_all_so_far() {
+        let numbers: Vec<i64> = (0..200).map(|n| n * 37 % 101 - 50).collect();
+        for (part, descending) in [(0.5, false), (0.0, false), (1.0, false), (0.3, true)] {
+            let fraction = Fraction::new(part, descending).unwrap();
+            let mut one = accumulator(&DataType::Int64, fraction).unwrap();
+            assert_eq!(one.evaluate().unwrap(), ScalarValue::Int64(None));
+            for end in 1..=numbers.len() {
+                let new: ArrayRef = Arc::new(Int64Array::from(vec![numbers[end - 1]]));
+                one.update_batch(&[new]).unwrap();
+                let mut sorted = numbers[..end].to_vec();
+                sorted.sort_unstable();
+                let wanted = sorted[fraction.discrete(end as u64) as usize];
+                assert_eq!(one.evaluate().unwrap(), ScalarValue::Int64(Some(wanted)));
+            }
+            let states: Vec<ArrayRef> =
+                one.state().unwrap().iter().map(|state| state.to_array().unwrap()).collect();
+            let mut merged = accumulator(&DataType::Int64, fraction).unwrap();
+            merged.merge_batch(&states).unwrap();
+            assert_eq!(merged.evaluate().unwrap(), one.evaluate().unwrap());
+        }
     }
 }

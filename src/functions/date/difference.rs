@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use arrow::array::timezone::Tz;
 use arrow::array::{ArrayRef, IntervalMonthDayNanoArray};
 use arrow::datatypes::{Float64Type, Int64Type, IntervalMonthDayNano};
 use chrono::{Datelike, NaiveDateTime, NaiveTime};
 use datafusion::common::exec_datafusion_err;
 use datafusion::error::Result;
 
-use super::moment::{Moments, days_in_month, month_number};
+use super::moment::{Instant, Moments, days_in_month, month_number};
 use super::part::{DAY, Part, SECOND, nanos};
 use crate::functions::inputs::{Inputs, Last};
 
@@ -23,49 +24,69 @@ pub(super) fn date_sub(inputs: &Inputs) -> Result<ArrayRef> {
     between(inputs, whole)
 }
 
-fn between(
-    inputs: &Inputs,
-    count: fn(Part, NaiveDateTime, NaiveDateTime) -> i128,
-) -> Result<ArrayRef> {
-    let parts = inputs.texts(0);
-    let (starts, ends) = (Moments::new(inputs, 1)?, Moments::new(inputs, 2)?);
+/// Two arguments by one clock: that of the first, or of the second if the first has no zone.
+struct Pairs {
+    first: Moments,
+    second: Moments,
+    zone: Option<Tz>,
+}
+
+impl Pairs {
+    /// The argument of this number and the one that follows it.
+    fn new(inputs: &Inputs, first: usize) -> Result<Self> {
+        let (first, second) = (Moments::new(inputs, first)?, Moments::new(inputs, first + 1)?);
+        let zone = first.clock().zone().or(second.clock().zone());
+        Ok(Pairs { first, second, zone })
+    }
+
+    fn get(&self, row: usize) -> Option<(Instant, Instant)> {
+        Some((self.first.on(row, self.zone)?, self.second.on(row, self.zone)?))
+    }
+}
+
+fn between(inputs: &Inputs, count: fn(Part, Instant, Instant) -> i128) -> Result<ArrayRef> {
+    let (parts, pairs) = (inputs.texts(0), Pairs::new(inputs, 1)?);
     let mut known = Last::new();
     inputs.numbers::<Int64Type>(|row| {
-        let (Some(part), Some(start), Some(end)) = (parts.get(row), starts.get(row), ends.get(row))
-        else {
+        let (Some(part), Some((start, end))) = (parts.get(row), pairs.get(row)) else {
             return Ok(None);
         };
         let part = known.get(part, |part| Part::parse(part, inputs.name))?;
         i64::try_from(count(*part, start, end)).map(Some).map_err(|_| {
+            let (start, end) = (start.local, end.local);
             exec_datafusion_err!("{}: there is too much between {start} and {end}", inputs.name)
         })
     })
 }
 
-fn begun(part: Part, start: NaiveDateTime, end: NaiveDateTime) -> i128 {
+fn begun(part: Part, start: Instant, end: Instant) -> i128 {
+    let days = || (end.local.date() - start.local.date()).num_days();
     match part {
         Part::Months(months) => {
-            let number = |moment: NaiveDateTime| month_number(moment.date()).div_euclid(months);
+            let number = |moment: Instant| month_number(moment.local.date()).div_euclid(months);
             (number(end) - number(start)).into()
         }
-        Part::IsoYear => (end.iso_week().year() - start.iso_week().year()).into(),
-        Part::Weeks => i128::from((end.date() - start.date()).num_days() / 7),
-        Part::Days => (end.date() - start.date()).num_days().into(),
+        Part::IsoYear => (end.local.iso_week().year() - start.local.iso_week().year()).into(),
+        Part::Weeks => i128::from(days() / 7),
+        Part::Days => days().into(),
         Part::Nanos(length) => {
-            let number = |moment| nanos(moment).div_euclid(length.into());
-            number(end) - number(start)
+            // Parts begin by the clock on the wall, and pass by that of the world.
+            let length = i128::from(length);
+            let begin =
+                |moment: Instant| nanos(moment.utc) - nanos(moment.local).rem_euclid(length);
+            (begin(end) - begin(start)) / length
         }
     }
 }
 
-fn whole(part: Part, start: NaiveDateTime, end: NaiveDateTime) -> i128 {
-    let distance = nanos(end) - nanos(start);
+fn whole(part: Part, start: Instant, end: Instant) -> i128 {
+    let local = nanos(end.local) - nanos(start.local);
     match part {
-        Part::Months(months) => (whole_months(start, end) / months).into(),
-        Part::IsoYear => (whole_months(start, end) / 12).into(),
-        Part::Weeks => distance / i128::from(7 * DAY),
-        Part::Days => distance / i128::from(DAY),
-        Part::Nanos(length) => distance / i128::from(length),
+        Part::Months(months) => (whole_months(start.local, end.local) / months).into(),
+        Part::IsoYear => (whole_months(start.local, end.local) / 12).into(),
+        Part::Weeks => local / i128::from(7 * DAY),
+        Part::Days => local / i128::from(DAY),
+        Part::Nanos(length) => (nanos(end.utc) - nanos(start.utc)) / i128::from(length),
     }
 }
 
@@ -81,9 +102,11 @@ fn whole_months(start: NaiveDateTime, end: NaiveDateTime) -> i64 {
 
 /// `age(a, b)`: from `b` to `a` in years and months, days and time; `age(a)` until today.
 pub(super) fn age(inputs: &Inputs) -> Result<ArrayRef> {
-    let moments = Moments::new(inputs, 0)?;
-    let from = Moments::new(inputs, 1)?;
-    let ages = inputs.rows().map(|row| Some(aged(from.get(row)?, moments.get(row)?)));
+    let pairs = Pairs::new(inputs, 0)?;
+    let ages = inputs.rows().map(|row| {
+        let (end, start) = pairs.get(row)?;
+        Some(aged(start.local, end.local))
+    });
     Ok(Arc::new(ages.collect::<IntervalMonthDayNanoArray>()))
 }
 
@@ -116,19 +139,19 @@ fn since_midnight(time: NaiveTime) -> i64 {
 /// their month or the last; else the rest counts in months of 31 days, rounded to 8 digits unless
 /// a third argument is false.
 pub(super) fn months_between(inputs: &Inputs) -> Result<ArrayRef> {
-    let (ends, starts) = (Moments::new(inputs, 0)?, Moments::new(inputs, 1)?);
+    let pairs = Pairs::new(inputs, 0)?;
     let rounded = match inputs.len() {
         3 => Some(inputs.booleans_of(2)),
         _ => None,
     };
     inputs.numbers::<Float64Type>(|row| {
-        let (Some(end), Some(start)) = (ends.get(row), starts.get(row)) else { return Ok(None) };
+        let Some((end, start)) = pairs.get(row) else { return Ok(None) };
         let rounded = match &rounded {
             Some(rounded) => rounded.get(row),
             None => Some(true),
         };
         Ok(rounded.map(|rounded| {
-            let months = fraction_of_months(start, end);
+            let months = fraction_of_months(start.local, end.local);
             if rounded { (months * 1e8).round() / 1e8 } else { months }
         }))
     })

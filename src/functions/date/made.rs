@@ -5,12 +5,13 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, Int64Array, IntervalMonthDayNanoArray};
 use arrow::compute::{DatePart, cast, date_part};
 use arrow::datatypes::{DataType, Float64Type, Int64Type, IntervalMonthDayNano, TimeUnit};
-use chrono::{Datelike, NaiveDate, Timelike};
+use chrono::{Datelike, NaiveDate, NaiveTime, Timelike};
 use datafusion::common::{ScalarValue, exec_datafusion_err, exec_err};
 use datafusion::error::Result;
 
 use super::moment::{Moments, moments, of_counts, out_of_range};
-use super::part::{Part, SECOND, nanos};
+use super::part::{MICROSECOND, Part, SECOND, nanos};
+use super::shift::Span;
 use crate::functions::inputs::Inputs;
 use crate::functions::scalar::micros;
 
@@ -36,9 +37,7 @@ pub(super) fn epoch(inputs: &Inputs) -> Result<ArrayRef> {
     let values = Moments::new(inputs, 0)?;
     let length = i128::from(SECOND / per_second(inputs.name));
     inputs.numbers::<Int64Type>(|row| {
-        let Some(utc) = values.count(row).and_then(|count| values.clock().utc(count)) else {
-            return Ok(None);
-        };
+        let Some(utc) = values.utc(row) else { return Ok(None) };
         let count = i64::try_from(nanos(utc).div_euclid(length)).ok();
         count.map(Some).ok_or_else(|| out_of_range(inputs.name, &utc.to_string()))
     })
@@ -90,11 +89,15 @@ pub(super) fn make_timestamp(inputs: &Inputs) -> Result<ArrayRef> {
 fn timestamp(parts: &[i64], second: f64) -> Option<chrono::NaiveDateTime> {
     let part = |index: usize| u32::try_from(*parts.get(index)?).ok();
     let date = NaiveDate::from_ymd_opt(i32::try_from(parts[0]).ok()?, part(1)?, part(2)?)?;
-    if !(0.0..60.0).contains(&second) {
+    // 60 seconds and 24:00:00 are the next minute and the next day.
+    if !(0.0..=60.0).contains(&second) {
         return None;
     }
     let micros = (second * 1e6).round() as i64;
-    let minute = date.and_hms_opt(part(3)?, part(4)?, 0)?;
+    let minute = match (part(3)?, part(4)?) {
+        (24, 0) if second == 0.0 => date.succ_opt()?.and_time(NaiveTime::MIN),
+        (hour, minute) => date.and_hms_opt(hour, minute, 0)?,
+    };
     minute.checked_add_signed(chrono::Duration::microseconds(micros))
 }
 
@@ -106,39 +109,25 @@ pub(super) fn to_interval(inputs: &Inputs) -> Result<ArrayRef> {
         return of_floats(inputs, length);
     }
     let numbers = inputs.values::<Int64Type>(0);
-    let small = |number: i64, factor: i64| {
-        number.checked_mul(factor).and_then(|number| i32::try_from(number).ok())
-    };
     let intervals = inputs.rows().map(|row| {
         let Some(number) = numbers.get(row) else { return Ok(None) };
-        let interval = match part {
-            Part::Months(months) => {
-                small(number, months).map(|months| IntervalMonthDayNano::new(months, 0, 0))
-            }
-            Part::IsoYear => {
-                small(number, 12).map(|months| IntervalMonthDayNano::new(months, 0, 0))
-            }
-            Part::Weeks => small(number, 7).map(|days| IntervalMonthDayNano::new(0, days, 0)),
-            Part::Days => small(number, 1).map(|days| IntervalMonthDayNano::new(0, days, 0)),
-            Part::Nanos(length) => {
-                number.checked_mul(length).map(|nanos| IntervalMonthDayNano::new(0, 0, nanos))
-            }
-        };
+        let interval = Span::of_part(part, number).and_then(Span::to_interval);
         interval.map(Some).ok_or_else(|| out_of_range(inputs.name, &number.to_string()))
     });
     Ok(Arc::new(intervals.collect::<Result<IntervalMonthDayNanoArray>>()?))
 }
 
-/// Intervals of fractions, to the microsecond.
+/// Intervals of fractions, to the microsecond; those of nanoseconds to the nanosecond.
 fn of_floats(inputs: &Inputs, length: i64) -> Result<ArrayRef> {
     let numbers = inputs.values::<Float64Type>(0);
+    let step = length.min(MICROSECOND);
     let intervals = inputs.rows().map(|row| {
         let Some(number) = numbers.get(row) else { return Ok(None) };
-        let micros = (number * (length as f64 / 1000.0)).round();
-        if micros.is_nan() || micros.abs() > i64::MAX as f64 / 1000.0 {
+        let steps = (number * (length as f64 / step as f64)).round();
+        if steps.is_nan() || steps.abs() >= i64::MAX as f64 {
             return exec_err!("{}: {number} is out of range", inputs.name);
         }
-        let nanos = (micros as i64).checked_mul(1000);
+        let nanos = (steps as i64).checked_mul(step);
         let nanos = nanos.ok_or_else(|| out_of_range(inputs.name, &number.to_string()))?;
         Ok(Some(IntervalMonthDayNano::new(0, 0, nanos)))
     });

@@ -27,6 +27,14 @@ pub(super) struct Clock {
     zone: Option<Tz>,
 }
 
+/// A moment of a row.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Instant {
+    pub(super) utc: NaiveDateTime,
+    /// What a clock shows then.
+    pub(super) local: NaiveDateTime,
+}
+
 /// The moments of an argument, each as its local time.
 pub(super) struct Moments {
     counts: Int64Array,
@@ -69,11 +77,26 @@ impl Clock {
 
     /// What the clock shows.
     pub(super) fn local(&self, count: i64) -> Option<NaiveDateTime> {
-        let utc = self.utc(count)?;
-        Some(match self.zone {
-            Some(zone) => zone.from_utc_datetime(&utc).naive_local(),
-            None => utc,
-        })
+        self.utc(count).map(|utc| self.local_of_utc(utc))
+    }
+
+    /// What the clock shows at a moment in UTC.
+    pub(super) fn local_of_utc(&self, utc: NaiveDateTime) -> NaiveDateTime {
+        self.zone.map_or(utc, |zone| from_utc(utc, zone))
+    }
+
+    /// The UTC of a local time that was made of another moment. Where clocks are set back, the one
+    /// of two that is as far from UTC as that moment.
+    pub(super) fn utc_near(&self, local: NaiveDateTime, origin: NaiveDateTime) -> NaiveDateTime {
+        let Some(zone) = self.zone else { return local };
+        match zone.from_local_datetime(&local) {
+            LocalResult::Ambiguous(first, _)
+                if first.offset().fix() == zone.offset_from_utc_datetime(&origin).fix() =>
+            {
+                first.naive_utc()
+            }
+            _ => to_utc(local, zone),
+        }
     }
 
     /// The count of a local time, or `None` out of range.
@@ -108,6 +131,11 @@ pub(super) fn to_utc(local: NaiveDateTime, zone: Tz) -> NaiveDateTime {
             local - Duration::seconds(i64::from(before.local_minus_utc()))
         }
     }
+}
+
+/// The local time of a moment in UTC.
+pub(super) fn from_utc(utc: NaiveDateTime, zone: Tz) -> NaiveDateTime {
+    zone.from_utc_datetime(&utc).naive_local()
 }
 
 /// A zone by its name or offset.
@@ -145,6 +173,22 @@ impl Moments {
         self.counts.is_valid(row).then(|| self.counts.value(row))
     }
 
+    /// The moment as UTC, or `None` for NULL.
+    pub(super) fn utc(&self, row: usize) -> Option<NaiveDateTime> {
+        self.count(row).and_then(|count| self.clock.utc(count))
+    }
+
+    /// The moment by the clock of a zone, or `None` for NULL. What has no zone of its own is a local
+    /// time of this one.
+    pub(super) fn on(&self, row: usize, zone: Option<Tz>) -> Option<Instant> {
+        let utc = self.utc(row)?;
+        Some(match (self.clock.zone, zone) {
+            (_, None) => Instant { utc, local: utc },
+            (None, Some(zone)) => Instant { utc: to_utc(utc, zone), local: utc },
+            (Some(_), Some(zone)) => Instant { utc, local: from_utc(utc, zone) },
+        })
+    }
+
     /// What the clock shows, or `None` for NULL.
     pub(super) fn get(&self, row: usize) -> Option<NaiveDateTime> {
         self.count(row).and_then(|count| self.clock.local(count))
@@ -157,6 +201,26 @@ pub(super) fn moments(
     make: impl FnMut(usize) -> Result<Option<NaiveDateTime>>,
 ) -> Result<ArrayRef> {
     moments_as(inputs, &inputs.returned, make)
+}
+
+/// Dates or timestamps of the type that is returned, made row by row of the local time of others,
+/// as local time too.
+pub(super) fn moments_near(
+    inputs: &Inputs,
+    origins: &Moments,
+    mut make: impl FnMut(usize, NaiveDateTime) -> Result<Option<NaiveDateTime>>,
+) -> Result<ArrayRef> {
+    let clock = Clock::new(&inputs.returned)?;
+    let counts = inputs
+        .rows()
+        .map(|row| {
+            let Some(utc) = origins.utc(row) else { return Ok(None) };
+            let Some(local) = make(row, clock.local_of_utc(utc))? else { return Ok(None) };
+            let count = clock.count_of_utc(clock.utc_near(local, utc));
+            count.map(Some).ok_or_else(|| out_of_range(inputs.name, &local.to_string()))
+        })
+        .collect::<Result<Int64Array>>()?;
+    of_counts(counts, &inputs.returned)
 }
 
 /// Dates or timestamps of this type, made row by row as local time.

@@ -9,8 +9,8 @@ use datafusion::common::{ScalarValue, exec_datafusion_err, exec_err};
 use datafusion::error::Result;
 
 use super::moment::{
-    Clock, Moments, days_in_month, moments, month_number, of_counts, out_of_range, plus_months,
-    to_utc,
+    Clock, Moments, days_in_month, moments, moments_near, month_number, of_counts, out_of_range,
+    plus_months,
 };
 use super::part::{DAY, Part, SECOND, nanos};
 use crate::functions::inputs::{Inputs, Last};
@@ -53,14 +53,15 @@ pub(super) fn subtracted(
 
 /// An interval in wide numbers.
 #[derive(Clone, Copy)]
-struct Span {
+pub(super) struct Span {
     months: i64,
     days: i64,
     nanos: i128,
 }
 
 impl Span {
-    fn of_part(part: Part, number: i64) -> Option<Self> {
+    /// So many parts, or `None` if they are too many.
+    pub(super) fn of_part(part: Part, number: i64) -> Option<Self> {
         let mut span = Span { months: 0, days: 0, nanos: 0 };
         match part {
             Part::Months(months) => span.months = months.checked_mul(number)?,
@@ -80,6 +81,12 @@ impl Span {
         }
     }
 
+    /// As an interval, or `None` if it is too long for one.
+    pub(super) fn to_interval(self) -> Option<IntervalMonthDayNano> {
+        let (months, days) = (i32::try_from(self.months).ok()?, i32::try_from(self.days).ok()?);
+        Some(IntervalMonthDayNano::new(months, days, i64::try_from(self.nanos).ok()?))
+    }
+
     /// So many times as long.
     fn times(self, sign: i64) -> Option<Self> {
         Some(Span {
@@ -96,15 +103,14 @@ impl Span {
         Some(date.and_time(moment.time()))
     }
 
-    /// The moment later by all of it; hours pass by the clock of the world, not the one on the
-    /// wall.
-    fn count_after(self, moment: NaiveDateTime, clock: &Clock) -> Option<i64> {
-        let local = self.plus_days(moment)?;
-        if self.nanos == 0 {
-            return clock.count(local);
-        }
-        let utc = clock.zone().map_or(local, |zone| to_utc(local, zone));
-        clock.count_of_utc(at(nanos(utc) + self.nanos)?)
+    /// The UTC of the moment later by all of it; hours pass by the clock of the world, not the one
+    /// on the wall.
+    fn after(self, utc: NaiveDateTime, clock: &Clock) -> Option<NaiveDateTime> {
+        let by_days = match (self.months, self.days) {
+            (0, 0) => utc,
+            _ => clock.utc_near(self.plus_days(clock.local_of_utc(utc))?, utc),
+        };
+        at(nanos(by_days) + self.nanos)
     }
 }
 
@@ -146,11 +152,13 @@ fn shifted(inputs: &Inputs, sign: i64) -> Result<ArrayRef> {
     let counts = inputs
         .rows()
         .map(|row| {
-            let (Some(moment), Some(span)) = (moments.get(row), span(row)?) else {
+            let (Some(utc), Some(span)) = (moments.utc(row), span(row)?) else {
                 return Ok(None);
             };
-            let count = span.times(sign).and_then(|span| span.count_after(moment, &clock));
+            let later = span.times(sign).and_then(|span| span.after(utc, &clock));
+            let count = later.and_then(|later| clock.count_of_utc(later));
             count.map(Some).ok_or_else(|| {
+                let moment = clock.local_of_utc(utc);
                 exec_datafusion_err!("{}: what {moment} becomes is out of range", inputs.name)
             })
         })
@@ -231,10 +239,8 @@ pub(super) fn time_bucket(inputs: &Inputs) -> Result<ArrayRef> {
             origins = Some(Moments::new(inputs, 2)?);
         }
     }
-    moments(inputs, |row| {
-        let (Some(width), Some(moment)) = (widths.get(row), values.get(row)) else {
-            return Ok(None);
-        };
+    moments_near(inputs, &values, |row, moment| {
+        let Some(width) = widths.get(row) else { return Ok(None) };
         let width = Width::new(width, inputs.name)?;
         let bucket = match (&offsets, &origins) {
             (Some(offsets), _) => {

@@ -4,11 +4,11 @@ use std::fmt::Write as _;
 
 use arrow::array::ArrayRef;
 use arrow::array::timezone::Tz;
-use chrono::{Datelike, NaiveDateTime, Offset, TimeZone, Timelike};
+use chrono::{Datelike, Timelike};
 use datafusion::error::Result;
 
 use super::directive::{DAYS, Field, Format, Item, MONTHS};
-use super::moment::{Moments, to_utc};
+use super::moment::{Instant, Moments};
 use crate::functions::inputs::{Inputs, Last};
 use arrow::datatypes::DataType;
 
@@ -20,7 +20,7 @@ pub(super) fn strftime(inputs: &Inputs) -> Result<ArrayRef> {
     let zone = moments.clock().zone();
     let mut parsed = Last::new();
     inputs.write(|row, out| {
-        let (Some(moment), Some(format)) = (moments.get(row), formats.get(row)) else {
+        let (Some(moment), Some(format)) = (moments.on(row, zone), formats.get(row)) else {
             return Ok(false);
         };
         let format = parsed.get(format, |format| Format::parse(format, inputs.name))?;
@@ -29,7 +29,7 @@ pub(super) fn strftime(inputs: &Inputs) -> Result<ArrayRef> {
     })
 }
 
-fn write(moment: NaiveDateTime, zone: Option<Tz>, format: &Format, out: &mut String) {
+fn write(moment: Instant, zone: Option<Tz>, format: &Format, out: &mut String) {
     for item in &format.0 {
         match item {
             Item::Literal(text) => out.push_str(text),
@@ -44,13 +44,8 @@ fn name(names: &[&'static str], index: u32) -> &'static str {
     usize::try_from(index).ok().and_then(|i| names.get(i)).copied().unwrap_or_default()
 }
 
-fn write_field(
-    moment: NaiveDateTime,
-    zone: Option<Tz>,
-    field: Field,
-    padded: bool,
-    out: &mut String,
-) {
+fn write_field(instant: Instant, zone: Option<Tz>, field: Field, padded: bool, out: &mut String) {
+    let moment = instant.local;
     let days_from_monday = moment.weekday().num_days_from_monday();
     let days_from_sunday = moment.weekday().num_days_from_sunday();
     let day = name(&DAYS, days_from_monday);
@@ -62,7 +57,7 @@ fn write_field(
         Field::MonthShort => return out.push_str(&month[..3]),
         Field::MonthName => return out.push_str(month),
         Field::AmPm => return out.push_str(if moment.hour() < 12 { "AM" } else { "PM" }),
-        Field::Offset => return write_offset(moment, zone, out),
+        Field::Offset => return write_offset(instant, out),
         Field::Zone => {
             return zone.into_iter().for_each(|zone| push(out, format_args!("{zone}")));
         }
@@ -97,10 +92,8 @@ fn write_year(year: i32, padded: bool, out: &mut String) {
 }
 
 /// `+01`, or `+05:30`. Without a zone, a moment is taken for UTC.
-fn write_offset(moment: NaiveDateTime, zone: Option<Tz>, out: &mut String) {
-    let seconds = zone.map_or(0, |zone| {
-        zone.offset_from_utc_datetime(&to_utc(moment, zone)).fix().local_minus_utc()
-    });
+fn write_offset(instant: Instant, out: &mut String) {
+    let seconds = (instant.local - instant.utc).num_seconds();
     let sign = if seconds < 0 { '-' } else { '+' };
     let (hours, minutes) = (seconds.abs() / 3600, seconds.abs() / 60 % 60);
     push(out, format_args!("{sign}{hours:02}"));
@@ -126,7 +119,7 @@ pub(super) fn month_name(inputs: &Inputs) -> Result<ArrayRef> {
 fn names(inputs: &Inputs, field: Field) -> Result<ArrayRef> {
     let moments = Moments::new(inputs, 0)?;
     inputs.write(|row, out| {
-        let moment = moments.get(row);
+        let moment = moments.on(row, moments.clock().zone());
         if let Some(moment) = moment {
             write_field(moment, None, field, true, out);
         }

@@ -127,14 +127,14 @@ struct Parts {
 /// The moment of a text in a format; UTC, if it says where it is.
 fn moment(text: &str, format: &Format) -> Option<NaiveDateTime> {
     let mut parts = Parts::default();
-    let mut rest = Rest(text.trim());
+    let mut rest = Rest(text.trim_start());
     for item in &format.0 {
         match item {
-            Item::Literal(literal) => rest.0 = rest.0.strip_prefix(literal.as_str())?,
+            Item::Literal(literal) => rest.literal(literal)?,
             Item::Field(field) | Item::Bare(field) => parts.read(*field, &mut rest)?,
         }
     }
-    if !rest.0.is_empty() {
+    if !rest.0.trim_end().is_empty() {
         return None;
     }
     let local = parts.date()?.and_time(parts.time()?);
@@ -240,6 +240,21 @@ impl<'a> Rest<'a> {
         let (taken, rest) = self.0.split_at(length);
         self.0 = rest;
         taken
+    }
+
+    /// Passes a text as it is, but for blanks: one or more stand for as many.
+    fn literal(&mut self, mut literal: &str) -> Option<()> {
+        while let Some(c) = literal.chars().next() {
+            if c.is_whitespace() {
+                let rest = self.0.trim_start();
+                (rest.len() < self.0.len()).then(|| self.0 = rest)?;
+                literal = literal.trim_start();
+            } else {
+                self.0 = self.0.strip_prefix(c)?;
+                literal = &literal[c.len_utf8()..];
+            }
+        }
+        Some(())
     }
 
     /// The digits that come next, at most so many.

@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use arrow::array::timezone::Tz;
 use arrow::array::{ArrayRef, Int64Array};
 use arrow::datatypes::DataType;
-use chrono::{NaiveDateTime, TimeZone};
 use datafusion::common::{ScalarValue, exec_err};
 use datafusion::error::Result;
 
-use super::moment::{Clock, Moments, moments, of_counts, out_of_range, to_utc, zone};
+use super::moment::{Clock, Moments, from_utc, moments, of_counts, out_of_range, to_utc, zone};
 use crate::functions::inputs::{Inputs, Last};
 use crate::functions::scalar::micros;
 
@@ -45,10 +43,6 @@ pub(super) fn timezone(inputs: &Inputs) -> Result<ArrayRef> {
         })
         .collect::<Result<Int64Array>>()?;
     of_counts(counts, &inputs.returned)
-}
-
-fn from_utc(utc: NaiveDateTime, zone: Tz) -> NaiveDateTime {
-    zone.from_utc_datetime(&utc).naive_local()
 }
 
 /// `from_utc_timestamp(moment, zone)`: the local time of what is UTC.

@@ -11,11 +11,11 @@ use datafusion::common::internal_datafusion_err;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{ReturnFieldArgs, ScalarUDF};
 
-use super::super::define::{Call, field, scalar};
+use super::super::define::{Call, field, gives_text, scalar};
 use super::find::{AllFound, Found, Invalid, gives_lists, takes, takes_path};
-use super::json_field;
 use super::path::{array_length, keys};
 use super::reader::{Kind, Malformed, kind, minified, text_of};
+use super::{is_json, json_field, json_lists_field};
 
 pub(super) fn functions() -> Vec<Arc<ScalarUDF>> {
     vec![
@@ -55,10 +55,13 @@ pub(super) fn json_extract_string() -> Arc<ScalarUDF> {
 
 /// The field of a value, or of a list of values if the path gives several.
 fn one_or_list(name: &str, args: &ReturnFieldArgs<'_>, one: FieldRef) -> Result<FieldRef> {
-    Ok(if gives_lists(name, args)? {
-        field(name, DataType::new_list(one.data_type().clone(), true))
+    if !gives_lists(name, args)? {
+        return Ok(one);
+    }
+    Ok(if is_json(&one) {
+        json_lists_field(name)
     } else {
-        one
+        field(name, DataType::new_list(one.data_type().clone(), true))
     })
 }
 
@@ -82,14 +85,10 @@ fn gives_keys(name: &str, args: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
     one_or_list(name, args, field(name, DataType::new_list(DataType::Utf8View, true)))
 }
 
-fn gives_text(name: &str, _: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
-    Ok(field(name, DataType::Utf8View))
-}
-
 /// The values that `make` makes of the parts that the path leads to.
 fn found(call: &Call<'_>, make: impl FnOnce(&[Found<'_>]) -> Result<ArrayRef>) -> Result<ArrayRef> {
     let texts = call.array(0)?;
-    AllFound::new(call, texts.as_string_view(), Invalid::Fails)?.into_array(make)
+    AllFound::new(call, texts.as_string_view(), Invalid::Fails)?.into_array(call.gives, make)
 }
 
 /// A text for each part that the path leads to.

@@ -1,15 +1,15 @@
 //! The arguments "JSON text and path" for all rows at once.
 
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, ListArray, StringViewArray};
-use arrow::buffer::{NullBuffer, OffsetBuffer};
+use arrow::buffer::NullBuffer;
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, Int64Type};
+use arrow::datatypes::{DataType, Int64Type};
 use datafusion::common::{ScalarValue, exec_datafusion_err, exec_err, plan_err};
 use datafusion::error::Result;
 use datafusion::logical_expr::ReturnFieldArgs;
-use std::sync::Arc;
 
 use super::super::define::Call;
+use super::super::list::lists_of;
 use super::path::Path;
 use super::reader::{Malformed, document};
 use super::{is_text, malformed};
@@ -232,6 +232,7 @@ impl<'a> AllFound<'a> {
     /// The result of a function that makes a value of each part that was found.
     pub(super) fn into_array(
         self,
+        gives: &DataType,
         make: impl FnOnce(&[Found<'a>]) -> Result<ArrayRef>,
     ) -> Result<ArrayRef> {
         let made = make(&self.values)?;
@@ -241,9 +242,7 @@ impl<'a> AllFound<'a> {
         if i32::try_from(made.len()).is_err() {
             return exec_err!("a list column would have more than 2³¹ elements");
         }
-        let item = Field::new_list_field(made.data_type().clone(), true);
-        let offsets = OffsetBuffer::<i32>::from_lengths(lengths);
-        Ok(Arc::new(ListArray::try_new(Arc::new(item), offsets, made, Some(valid))?))
+        lists_of(gives, made, lengths, Some(valid))
     }
 }
 

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, StringViewBuilder};
-use arrow::datatypes::DataType;
+use arrow::array::{Array, ArrayRef, AsArray, ListArray, StringViewBuilder};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field};
 use datafusion::common::{exec_datafusion_err, exec_err, plan_err};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::ScalarUDF;
 
-use super::super::define::{Call, scalar};
+use super::super::define::{Call, scalar, takes_any};
 use super::reader::{document, minified};
-use super::{gives_json, is_json, is_text, malformed};
+use super::{gives_json, has_json_items, is_json, is_text, json_field, malformed};
 use crate::output::JsonValues;
 
 pub(super) fn functions() -> Vec<Arc<ScalarUDF>> {
@@ -21,10 +22,6 @@ pub(super) fn functions() -> Vec<Arc<ScalarUDF>> {
         scalar("json_array", &["json_build_array"], takes_any, gives_json, json_array),
         scalar("json_object", &["json_build_object"], takes_members, gives_json, json_object),
     ]
-}
-
-fn takes_any(_: &str, types: &[DataType]) -> Result<Vec<DataType>> {
-    Ok(types.to_vec())
 }
 
 fn takes_one(name: &str, types: &[DataType]) -> Result<Vec<DataType>> {
@@ -95,6 +92,20 @@ impl<'a> Values<'a> {
     }
 }
 
+/// An argument whose type says what in it is JSON.
+fn argument(call: &Call<'_>, index: usize) -> Result<ArrayRef> {
+    let array = call.array(index)?;
+    match array.as_list_opt::<i32>() {
+        Some(lists) if has_json_items(&call.fields[index]) => {
+            let (_, offsets, values, nulls) = lists.clone().into_parts();
+            let values = cast(&values, &DataType::Utf8View)?;
+            let item = json_field(Field::LIST_FIELD_DEFAULT_NAME);
+            Ok(Arc::new(ListArray::try_new(item, offsets, values, nulls)?))
+        }
+        _ => Ok(array),
+    }
+}
+
 fn external(error: crate::error::Error) -> DataFusionError {
     DataFusionError::External(Box::new(error))
 }
@@ -108,7 +119,7 @@ fn append(written: &[u8], texts: &mut StringViewBuilder) -> Result<()> {
 }
 
 fn to_json(call: &Call<'_>) -> Result<ArrayRef> {
-    let array = call.array(0)?;
+    let array = argument(call, 0)?;
     let values = Values::new(call, 0, &array)?;
     let nulls = array.logical_nulls();
     let (mut texts, mut out) = (StringViewBuilder::with_capacity(call.rows), Vec::new());
@@ -125,7 +136,7 @@ fn to_json(call: &Call<'_>) -> Result<ArrayRef> {
 }
 
 fn json_array(call: &Call<'_>) -> Result<ArrayRef> {
-    let arrays = (0..call.args.len()).map(|arg| call.array(arg)).collect::<Result<Vec<_>>>()?;
+    let arrays = (0..call.args.len()).map(|arg| argument(call, arg)).collect::<Result<Vec<_>>>()?;
     let columns = (arrays.iter().enumerate())
         .map(|(index, array)| Values::new(call, index, array))
         .collect::<Result<Vec<_>>>()?;
@@ -146,7 +157,7 @@ fn json_array(call: &Call<'_>) -> Result<ArrayRef> {
 }
 
 fn json_object(call: &Call<'_>) -> Result<ArrayRef> {
-    let arrays = (0..call.args.len()).map(|arg| call.array(arg)).collect::<Result<Vec<_>>>()?;
+    let arrays = (0..call.args.len()).map(|arg| argument(call, arg)).collect::<Result<Vec<_>>>()?;
     let columns = (arrays.chunks_exact(2).enumerate())
         .map(|(index, pair)| {
             let keys = JsonValues::new(pair[0].as_ref()).map_err(external)?;

@@ -42,15 +42,36 @@ pub(super) fn functions() -> Vec<Arc<ScalarUDF>> {
 /// Arrow's name for text that is JSON.
 const EXTENSION: (&str, &str) = ("ARROW:extension:name", "arrow.json");
 
-/// A field of JSON texts, or of lists of them.
+/// What a field of lists says whose texts are JSON. It is said of the field, not of the items: lists
+/// of JSON are of the same type as those of other texts.
+const ITEMS: (&str, &str) = ("brimful:items", "json");
+
+/// A field of lists, whose texts are JSON.
+fn json_lists_field(name: &str) -> FieldRef {
+    let metadata = HashMap::from([(ITEMS.0.to_string(), ITEMS.1.to_string())]);
+    let lists = DataType::new_list(DataType::Utf8View, true);
+    Arc::new(Field::new(name, lists, true).with_metadata(metadata))
+}
+
+/// Whether the texts in the lists of a field are JSON.
+fn has_json_items(field: &Field) -> bool {
+    field.metadata().get(ITEMS.0).is_some_and(|items| items == ITEMS.1)
+}
+
+/// A field of JSON texts.
 fn json_field(name: &str) -> FieldRef {
     let metadata = HashMap::from([(EXTENSION.0.to_string(), EXTENSION.1.to_string())]);
     Arc::new(Field::new(name, DataType::Utf8View, true).with_metadata(metadata))
 }
 
 /// Whether the texts of a field are JSON.
-fn is_json(field: &Field) -> bool {
+pub(crate) fn is_json(field: &Field) -> bool {
     field.metadata().get(EXTENSION.0).is_some_and(|name| name == EXTENSION.1)
+}
+
+/// The JSON of a text, without blanks between its parts; `None` if the text is not JSON.
+pub(crate) fn compact(text: &str) -> Option<Cow<'_, str>> {
+    reader::document(text).ok().map(reader::minified)
 }
 
 /// The type texts are cast to.

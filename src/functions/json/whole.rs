@@ -4,12 +4,12 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, StringViewArray};
-use arrow::datatypes::{DataType, FieldRef};
+use arrow::datatypes::DataType;
 use datafusion::common::plan_err;
 use datafusion::error::Result;
-use datafusion::logical_expr::{ReturnFieldArgs, ScalarUDF};
+use datafusion::logical_expr::ScalarUDF;
 
-use super::super::define::{Call, field, scalar};
+use super::super::define::{Call, gives_flag, gives_text, scalar};
 use super::node::Node;
 use super::reader::{document, minified};
 use super::{gives_json, is_text, malformed, map_texts, takes_one_text, takes_two_texts};
@@ -42,14 +42,6 @@ pub(super) fn functions() -> Vec<Arc<ScalarUDF>> {
         scalar("json_contains", &[], takes_two_texts, gives_flag, json_contains),
         scalar("json_merge_patch", &[], takes_patches, gives_json, json_merge_patch),
     ]
-}
-
-fn gives_flag(name: &str, _: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
-    Ok(field(name, DataType::Boolean))
-}
-
-fn gives_text(name: &str, _: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
-    Ok(field(name, DataType::Utf8View))
 }
 
 fn takes_patches(name: &str, types: &[DataType]) -> Result<Vec<DataType>> {

@@ -1,21 +1,22 @@
 //! Aggregates of the values of each list: every aggregate function under the names `list_…`.
 
-use std::collections::HashMap;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, BooleanArray};
 use arrow::compute::{CastOptions, cast, cast_with_options, nullif};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema};
 use datafusion::common::{ScalarValue, exec_err, plan_datafusion_err, plan_err};
 use datafusion::error::Result;
-use datafusion::execution::SessionStateDefaults;
+use datafusion::execution::FunctionRegistry;
 use datafusion::logical_expr::type_coercion::functions::fields_with_udf;
 use datafusion::logical_expr::{AggregateUDF, EmitTo, ReturnFieldArgs, ScalarUDF};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::aggregate::{AggregateExprBuilder, AggregateFunctionExpr};
 use datafusion::physical_expr::expressions::{Column, Literal};
 
+use super::super::aggregate::meant;
 use super::super::define::{Call, field, scalar};
+use super::super::{ALL, aggregate_named};
 use super::{Lists, list_type};
 
 /// Names of functions and the aggregates behind them.
@@ -53,43 +54,10 @@ const NAMED: &[(&str, &[&str], &str)] = &[
 ];
 
 pub(super) fn functions() -> Vec<Arc<ScalarUDF>> {
-    let named = NAMED.iter().filter(|(_, _, aggregate)| AGGREGATES.contains_key(*aggregate));
-    named
-        .map(|(name, aliases, _)| scalar(name, aliases, takes, gives, computes))
-        .chain([scalar(
-            "list_aggregate",
-            &["list_aggr", "array_aggregate", "array_aggr"],
-            takes,
-            gives,
-            computes,
-        )])
-        .collect()
+    let function = |name, aliases| scalar(name, aliases, takes, gives, computes);
+    let any = function("list_aggregate", &["list_aggr", "array_aggregate", "array_aggr"]);
+    NAMED.iter().map(|(name, aliases, _)| function(name, aliases)).chain([any]).collect()
 }
-
-/// Aggregate functions by all of their names.
-static AGGREGATES: LazyLock<HashMap<String, Arc<AggregateUDF>>> = LazyLock::new(|| {
-    let known = SessionStateDefaults::default_aggregate_functions();
-    let mut all = HashMap::new();
-    for function in known.into_iter().chain(super::super::aggregate_functions()) {
-        for alias in function.aliases() {
-            all.insert(alias.clone(), Arc::clone(&function));
-        }
-        all.insert(function.name().to_string(), function);
-    }
-    for (alias, name) in [
-        ("first", "first_value"),
-        ("last", "last_value"),
-        ("approx_count_distinct", "approx_distinct"),
-        ("list", "array_agg"),
-        ("listagg", "string_agg"),
-        ("variance", "var"),
-    ] {
-        if let (false, Some(function)) = (all.contains_key(alias), all.get(name).cloned()) {
-            all.insert(alias.to_string(), function);
-        }
-    }
-    all
-});
 
 /// A list, the aggregate's name for `list_aggregate`, and what the aggregate takes besides.
 fn takes(name: &str, types: &[DataType]) -> Result<Vec<DataType>> {
@@ -104,48 +72,60 @@ struct Aggregate {
     function: Arc<AggregateUDF>,
     /// The types of all arguments of the aggregate.
     fields: Vec<FieldRef>,
-    constants: Vec<ScalarValue>,
+    /// Those after the first, as far as they are known.
+    constants: Vec<Option<ScalarValue>>,
 }
 
 impl Aggregate {
-    /// The aggregate that a call is for.
-    fn new(name: &str, list: &DataType, constants: &[Option<&ScalarValue>]) -> Result<Self> {
-        let mut constants = constants
-            .iter()
-            .map(|constant| match constant {
-                Some(constant) => Ok((*constant).clone()),
-                None => plan_err!("{name}: what follows the list must be constants"),
-            })
-            .collect::<Result<Vec<_>>>()?;
+    /// The aggregate that a call is for, given what follows the list: a list that is written as one
+    /// is a constant only later.
+    fn new(
+        name: &str,
+        list: &DataType,
+        others: Vec<DataType>,
+        constants: &[Option<&ScalarValue>],
+    ) -> Result<Self> {
+        let (mut others, mut constants) = (others, constants.to_vec());
         let known = NAMED.iter().find(|(known, _, _)| *known == name);
         let wanted = match known {
             Some((_, _, aggregate)) => (*aggregate).to_string(),
             None if constants.is_empty() => {
                 return plan_err!("{name} takes a list and the name of an aggregate function");
             }
-            None => match constants.remove(0).try_as_str().flatten() {
-                Some(aggregate) => aggregate.to_lowercase(),
-                None => return plan_err!("{name}: the aggregate's name must be text"),
-            },
+            None => {
+                others.remove(0);
+                match constants.remove(0).map(|aggregate| aggregate.try_as_str().flatten()) {
+                    Some(Some(aggregate)) => aggregate.to_lowercase(),
+                    Some(None) => return plan_err!("{name}: the aggregate's name must be text"),
+                    None => return not_constant(name),
+                }
+            }
         };
-        let Some(function) = AGGREGATES.get(&wanted) else {
-            let names: Vec<String> = AGGREGATES.keys().cloned().collect();
+        let mut constants: Vec<Option<ScalarValue>> =
+            constants.into_iter().map(Option::<&ScalarValue>::cloned).collect();
+        let Some(mut function) = aggregate_named(&*ALL, &wanted) else {
+            let names: Vec<String> = ALL.udafs().into_iter().collect();
             let near = crate::error::nearest(&wanted, &names);
             let near = near.map(|near| format!("; did you mean '{near}'?")).unwrap_or_default();
             return plan_err!("{name}: no aggregate function '{wanted}'{near}");
         };
+        let second_is_list = others.first().is_some_and(DataType::is_list);
+        if let Some(meant) = meant(function.name(), others.len() + 1, second_is_list) {
+            function = meant;
+        }
         if function.name() == "string_agg" && constants.is_empty() {
-            constants.push(ScalarValue::from(","));
+            others.push(DataType::Utf8);
+            constants.push(Some(ScalarValue::from(",")));
         }
         let element = super::element_type(list).unwrap_or(DataType::Null);
         let given: Vec<FieldRef> = std::iter::once(element)
-            .chain(constants.iter().map(ScalarValue::data_type))
+            .chain(others)
             .map(|data_type| field("value", data_type))
             .collect();
         let fields = fields_with_udf(&given, function.as_ref()).map_err(|_| {
             plan_datafusion_err!("{name}: no {wanted} of a list of {}", given[0].data_type())
         })?;
-        Ok(Aggregate { function: Arc::clone(function), fields, constants })
+        Ok(Aggregate { function, fields, constants })
     }
 
     /// Whether values are added up that may not fit their sum's type.
@@ -157,11 +137,26 @@ impl Aggregate {
         Ok(self.function.return_field(&self.fields)?.data_type().clone())
     }
 
-    fn expression(&self, values: &DataType) -> Result<AggregateFunctionExpr> {
+    /// What follows the values, of the types that the function takes.
+    fn constants(&self, name: &str) -> Result<Vec<ScalarValue>> {
+        let constants = self.constants.iter().zip(&self.fields[1..]);
+        constants
+            .map(|(constant, field)| match constant {
+                Some(constant) => constant.cast_to(field.data_type()),
+                None => not_constant(name),
+            })
+            .collect()
+    }
+
+    fn expression(
+        &self,
+        values: &DataType,
+        constants: &[ScalarValue],
+    ) -> Result<AggregateFunctionExpr> {
         let schema = Schema::new(vec![Field::new("value", values.clone(), true)]);
         let mut args: Vec<Arc<dyn PhysicalExpr>> = vec![Arc::new(Column::new("value", 0))];
-        for (constant, field) in self.constants.iter().zip(&self.fields[1..]) {
-            args.push(Arc::new(Literal::new(constant.cast_to(field.data_type())?)));
+        for constant in constants {
+            args.push(Arc::new(Literal::new(constant.clone())));
         }
         AggregateExprBuilder::new(Arc::clone(&self.function), args)
             .schema(Arc::new(schema))
@@ -170,16 +165,16 @@ impl Aggregate {
     }
 
     /// The aggregate of each list.
-    fn of(&self, lists: &Lists) -> Result<ArrayRef> {
+    fn of(&self, name: &str, lists: &Lists) -> Result<ArrayRef> {
         let values = if self.is_sum_of_integers() {
             cast(&lists.values, &DataType::Decimal128(20, 0))?
         } else {
             cast(&lists.values, self.fields[0].data_type())?
         };
-        let expression = self.expression(values.data_type())?;
+        let constants = self.constants(name)?;
+        let expression = self.expression(values.data_type(), &constants)?;
         let mut args = vec![values];
-        for (constant, field) in self.constants.iter().zip(&self.fields[1..]) {
-            let constant = constant.cast_to(field.data_type())?;
+        for constant in constants {
             args.push(constant.to_array_of_size(args[0].len())?);
         }
         if expression.groups_accumulator_supported() {
@@ -188,6 +183,10 @@ impl Aggregate {
             one_by_one(&expression, &args, lists)
         }
     }
+}
+
+fn not_constant<T>(name: &str) -> Result<T> {
+    plan_err!("{name}: what follows the list must be constants")
 }
 
 /// All lists at once, each of them a group.
@@ -222,19 +221,21 @@ fn one_by_one(
 
 fn gives(name: &str, args: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
     let list = args.arg_fields[0].data_type();
-    let aggregate = Aggregate::new(name, list, &args.scalar_arguments[1..])?;
+    let others = args.arg_fields[1..].iter().map(|field| field.data_type().clone()).collect();
+    let aggregate = Aggregate::new(name, list, others, &args.scalar_arguments[1..])?;
     Ok(field(name, aggregate.gives()?))
 }
 
 fn computes(call: &Call<'_>) -> Result<ArrayRef> {
     let constants: Vec<_> = (1..call.args.len()).map(|arg| call.constant(arg)).collect();
     let array = call.array(0)?;
-    let aggregate = Aggregate::new(call.name, array.data_type(), &constants)?;
+    let others = call.fields[1..].iter().map(|field| field.data_type().clone()).collect();
+    let aggregate = Aggregate::new(call.name, array.data_type(), others, &constants)?;
     let lists = Lists::new(&array);
     if lists.len() == 0 {
         return Ok(arrow::array::new_empty_array(call.gives));
     }
-    let values = aggregate.of(&lists)?;
+    let values = aggregate.of(call.name, &lists)?;
     let strict = CastOptions { safe: false, ..CastOptions::default() };
     let values = match cast_with_options(&values, call.gives, &strict) {
         Ok(values) => values,

@@ -4,7 +4,6 @@
 //! the values of all rows at once where it can.
 
 mod aggregate;
-mod alias;
 mod element;
 mod lambda;
 mod order;
@@ -17,13 +16,11 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, ListArray};
 use arrow::buffer::NullBuffer;
-use arrow::datatypes::{DataType, FieldRef};
+use arrow::datatypes::DataType;
 use datafusion::common::plan_err;
 use datafusion::error::Result;
-use datafusion::logical_expr::{HigherOrderUDF, ReturnFieldArgs, ScalarUDF};
+use datafusion::logical_expr::{HigherOrderUDF, ScalarUDF};
 
-use super::define::field;
-pub(super) use alias::register as register_aliases;
 pub(super) use element::element_at;
 pub(super) use lambda::{flags, kept_lengths, require_condition, rows_of};
 
@@ -67,11 +64,6 @@ fn takes_list(name: &str, types: &[DataType]) -> Result<Vec<DataType>> {
         [list] => Ok(vec![list_type(name, list)?]),
         _ => plan_err!("{name} takes one list, not {} arguments", types.len()),
     }
-}
-
-/// The type of the first argument.
-fn gives_first(name: &str, args: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
-    Ok(field(name, args.arg_fields[0].data_type().clone()))
 }
 
 /// The rows of a list column: all of their values, and which of them belong to which row.

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, Int64Array, UInt32Array, UInt64Array};
 use arrow::compute::{SortOptions, take};
 use arrow::datatypes::{DataType, FieldRef};
-use arrow::row::{RowConverter, Rows, SortField};
 use datafusion::common::{ScalarValue, exec_datafusion_err, plan_err};
 use datafusion::error::Result;
 use datafusion::logical_expr::{ReturnFieldArgs, ScalarUDF};
 
-use super::super::define::{Call, field, scalar};
-use super::{Lists, gives_first, list_type, lists_of, takes_list};
+use super::super::define::{Call, field, gives_first, scalar};
+use super::super::rows::comparable;
+use super::{Lists, list_type, lists_of, takes_list};
 
 pub(super) fn functions() -> Vec<Arc<ScalarUDF>> {
     vec![
@@ -121,15 +121,9 @@ fn nulls_first(name: &str, word: &ScalarValue) -> Result<bool> {
     }
 }
 
-/// Values as bytes that compare as they do.
-fn comparable(values: &ArrayRef, options: SortOptions) -> Result<Rows> {
-    let field = SortField::new_with_options(values.data_type().clone(), options);
-    Ok(RowConverter::new(vec![field])?.convert_columns(std::slice::from_ref(values))?)
-}
-
 /// Numbers of the values, those of each list sorted.
 fn sorted(lists: &Lists, options: SortOptions) -> Result<Vec<u32>> {
-    let rows = comparable(&lists.values, options)?;
+    let rows = comparable(&[&lists.values], options)?.swap_remove(0);
     let all = u32::try_from(lists.values.len())
         .map_err(|_| exec_datafusion_err!("too many elements to sort in one batch"))?;
     let all: Vec<u32> = (0..all).collect();
@@ -169,7 +163,7 @@ fn grade_up(call: &Call<'_>) -> Result<ArrayRef> {
 
 /// The first of equal values of each list without the NULLs, and how many there are.
 fn distinct(lists: &Lists) -> Result<(UInt32Array, Vec<usize>)> {
-    let rows = comparable(&lists.values, SortOptions::default())?;
+    let rows = comparable(&[&lists.values], SortOptions::default())?.swap_remove(0);
     let nulls = lists.values.logical_nulls();
     let (mut kept, mut lengths, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
     for row in 0..lists.len() {

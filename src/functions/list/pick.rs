@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, UInt32Array};
+use arrow::buffer::NullBuffer;
 use arrow::compute::take;
 use arrow::datatypes::{DataType, FieldRef, Int64Type};
 use datafusion::common::{exec_err, plan_err};
@@ -10,6 +11,7 @@ use datafusion::error::Result;
 use datafusion::logical_expr::{ReturnFieldArgs, ScalarUDF};
 
 use super::super::define::{Call, field, scalar};
+use super::super::inputs::check_size;
 use super::{Lists, element_type, list_type, lists_of};
 
 pub(super) fn functions() -> Vec<Arc<ScalarUDF>> {
@@ -109,37 +111,33 @@ fn gives_numbers(name: &str, _: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
     Ok(field(name, DataType::new_list(DataType::Int64, true)))
 }
 
-/// The most values of all rows of a batch together.
-const MAX_NUMBERS: usize = i32::MAX as usize;
-
 /// From the first number to the last one, up or down.
 fn sequence(call: &Call<'_>) -> Result<ArrayRef> {
     let arrays = (0..call.args.len()).map(|arg| call.array(arg)).collect::<Result<Vec<_>>>()?;
     let arrays: Vec<&Int64Array> = arrays.iter().map(|array| array.as_primitive()).collect();
-    let (mut values, mut lengths, mut valid) = (Vec::new(), Vec::new(), Vec::new());
-    for row in 0..call.rows {
-        let is_valid = arrays.iter().all(|array| array.is_valid(row));
-        valid.push(is_valid);
-        lengths.push(0);
-        if !is_valid {
-            continue;
-        }
-        let (first, last) = (arrays[0].value(row), arrays[1].value(row));
-        let step = match arrays.get(2) {
-            Some(steps) => steps.value(row),
-            None if first <= last => 1,
-            None => -1,
-        };
+    let is_valid = |row: usize| arrays.iter().all(|array| array.is_valid(row));
+    let valid: NullBuffer = (0..call.rows).map(is_valid).collect();
+    let steps = |row: usize| match arrays.get(2) {
+        Some(steps) => steps.value(row),
+        None if arrays[0].value(row) <= arrays[1].value(row) => 1,
+        None => -1,
+    };
+    let (mut lengths, mut total) = (vec![0; call.rows], 0_usize);
+    for row in valid.valid_indices() {
+        let (first, last, step) = (arrays[0].value(row), arrays[1].value(row), steps(row));
         if first != last && (step == 0 || (step > 0) != (first < last)) {
             return exec_err!("{}: no steps of {step} lead from {first} to {last}", call.name);
         }
-        let steps = if step == 0 { 0 } else { last.abs_diff(first) / step.unsigned_abs() };
-        let length = usize::try_from(steps).unwrap_or(usize::MAX).saturating_add(1);
-        if length > MAX_NUMBERS - values.len() {
-            return exec_err!("{}: too many numbers from {first} to {last}", call.name);
-        }
-        lengths[row] = length;
-        values.extend(std::iter::successors(Some(first), |at| at.checked_add(step)).take(length));
+        let after = if step == 0 { 0 } else { last.abs_diff(first) / step.unsigned_abs() };
+        lengths[row] = usize::try_from(after).unwrap_or(usize::MAX).saturating_add(1);
+        total = total.saturating_add(lengths[row]);
+        check_size(call.name, total.saturating_mul(size_of::<i64>()))?;
     }
-    lists_of(call.gives, Arc::new(Int64Array::from(values)), lengths, Some(valid.into()))
+    let mut values = Vec::with_capacity(total);
+    for row in valid.valid_indices() {
+        let next = |at: &i64| at.checked_add(steps(row));
+        let numbers = std::iter::successors(Some(arrays[0].value(row)), next);
+        values.extend(numbers.take(lengths[row]));
+    }
+    lists_of(call.gives, Arc::new(Int64Array::from(values)), lengths, Some(valid))
 }

@@ -7,7 +7,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, BooleanArray, Int64Array, UInt32Array, new_null_array};
-use arrow::compute::{cast, concat, nullif, take, take_arrays};
+use arrow::compute::{CastOptions, cast_with_options, concat, nullif, take, take_arrays};
 use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DECIMAL256_MAX_PRECISION, DataType, FieldRef};
 use datafusion::common::{exec_datafusion_err, exec_err, plan_err};
 use datafusion::error::Result;
@@ -68,13 +68,51 @@ fn takes(name: &str, types: &[DataType]) -> Result<Vec<DataType>> {
     }
 }
 
-/// The type in which results are kept: sums of decimals get more digits with each step.
-fn kept(data_type: &DataType) -> DataType {
+/// The digits behind the point of a decimal.
+fn scale(data_type: &DataType) -> i8 {
     match data_type {
-        DataType::Decimal128(_, scale) => DataType::Decimal128(DECIMAL128_MAX_PRECISION, *scale),
-        DataType::Decimal256(_, scale) => DataType::Decimal256(DECIMAL256_MAX_PRECISION, *scale),
+        DataType::Decimal32(_, scale)
+        | DataType::Decimal64(_, scale)
+        | DataType::Decimal128(_, scale)
+        | DataType::Decimal256(_, scale) => *scale,
+        _ => 0,
+    }
+}
+
+/// The type in which results are kept of which a lambda makes the type `merged`. Those of decimals
+/// have more digits with each step. If they have more behind the point too, as products have, they
+/// are kept with those of the first result and of the elements.
+fn kept(first: &DataType, element: &DataType, merged: &DataType) -> DataType {
+    let (first, element) = (scale(first), scale(element));
+    let wanted = if scale(merged) > first { first.saturating_add(element) } else { first };
+    let of_most = |most: u8| {
+        // What the lambda makes of the result must have room too.
+        let room = i8::try_from(most).unwrap_or(i8::MAX).saturating_sub(element);
+        wanted.min(room).max(first)
+    };
+    match merged {
+        DataType::Decimal256(..) => {
+            DataType::Decimal256(DECIMAL256_MAX_PRECISION, of_most(DECIMAL256_MAX_PRECISION))
+        }
+        DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Decimal128(..) => {
+            DataType::Decimal128(DECIMAL128_MAX_PRECISION, of_most(DECIMAL128_MAX_PRECISION))
+        }
         other => other.clone(),
     }
+}
+
+/// The type of the first result: that of the initial value, or of the first element.
+fn first_type(list: &DataType, initial: Option<&DataType>) -> DataType {
+    match initial.filter(|initial| !initial.is_null()) {
+        Some(initial) => initial.clone(),
+        None => super::element_type(list).unwrap_or(DataType::Null),
+    }
+}
+
+/// Values cast, or an error for those that do not fit.
+fn cast(name: &str, values: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
+    let strict = CastOptions { safe: false, ..CastOptions::default() };
+    cast_with_options(values, to, &strict).map_err(|error| exec_datafusion_err!("{name}: {error}"))
 }
 
 /// The result so far, the value and its position. The type of the result is first that of the
@@ -84,31 +122,34 @@ fn parameters(name: &str, args: &Arguments) -> Result<LambdaParametersProgress> 
     let ValueOrLambda::Value(list) = &args[0] else {
         return plan_err!("{name} takes a list first");
     };
-    let with_result = |result: &DataType| -> Result<Vec<FieldRef>> {
-        let elements = element_fields(name, list.data_type())?;
-        Ok(std::iter::once(field("result", kept(result))).chain(elements).collect())
+    let list = list.data_type();
+    let initial = match places.initial.map(|at| &args[at]) {
+        Some(ValueOrLambda::Value(initial)) => Some(initial.data_type()),
+        _ => None,
+    };
+    let first = first_type(list, initial);
+    let element = super::element_type(list).unwrap_or(DataType::Null);
+    let with_result = |merged: &DataType| -> Result<(FieldRef, Vec<FieldRef>)> {
+        let result = field("result", kept(&first, &element, merged));
+        let elements = element_fields(name, list)?;
+        Ok((Arc::clone(&result), std::iter::once(result).chain(elements).collect()))
     };
     if let ValueOrLambda::Lambda(Some(merged)) = &args[places.merge] {
-        let mut all = vec![with_result(merged.data_type())?];
-        if places.finish.is_some() {
-            all.push(vec![field("result", kept(merged.data_type()))]);
-        }
-        return Ok(LambdaParametersProgress::Complete(all));
+        let (result, parameters) = with_result(merged.data_type())?;
+        let finish = places.finish.map(|_| vec![result]);
+        return Ok(LambdaParametersProgress::Complete(
+            std::iter::once(parameters).chain(finish).collect(),
+        ));
     }
-    let first = match places.initial.map(|at| &args[at]) {
-        Some(ValueOrLambda::Value(initial)) if !initial.data_type().is_null() => {
-            initial.data_type().clone()
-        }
-        _ => super::element_type(list.data_type()).unwrap_or(DataType::Null),
-    };
-    let mut all = vec![Some(with_result(&first)?)];
+    let mut all = vec![Some(with_result(&first)?.1)];
     if places.finish.is_some() {
         all.push(None);
     }
     Ok(LambdaParametersProgress::Partial(all))
 }
 
-/// The initial value is cast to the type of the result.
+/// The initial value is cast to the type of the result. For a decimal, that follows from the type it
+/// has, so it must keep this.
 fn fits(args: &[ValueOrLambda<DataType, DataType>]) -> Option<Vec<DataType>> {
     let places = Places::new("", args).ok()?;
     let (ValueOrLambda::Value(list), ValueOrLambda::Lambda(merged)) =
@@ -116,29 +157,47 @@ fn fits(args: &[ValueOrLambda<DataType, DataType>]) -> Option<Vec<DataType>> {
     else {
         return None;
     };
-    places.initial.map(|_| vec![list.clone(), kept(merged)])
+    if merged.is_decimal() {
+        return None;
+    }
+    places.initial.map(|_| vec![list.clone(), merged.clone()])
 }
 
 fn gives(name: &str, args: &[ValueOrLambda<FieldRef, FieldRef>]) -> Result<FieldRef> {
     let places = Places::new(name, args)?;
-    let (ValueOrLambda::Value(last) | ValueOrLambda::Lambda(last)) =
-        &args[places.finish.unwrap_or(places.merge)];
-    let data_type = match places.finish {
-        Some(_) => last.data_type().clone(),
-        None => kept(last.data_type()),
+    let data_type = match places.finish.map(|at| &args[at]) {
+        Some(ValueOrLambda::Value(last) | ValueOrLambda::Lambda(last)) => last.data_type().clone(),
+        None => result_type(name, &places, args)?,
     };
     Ok(field(name, data_type))
 }
 
+/// The type of the results before the last lambda.
+fn result_type(
+    name: &str,
+    places: &Places,
+    args: &[ValueOrLambda<FieldRef, FieldRef>],
+) -> Result<DataType> {
+    let (ValueOrLambda::Value(list), ValueOrLambda::Lambda(merged)) =
+        (&args[0], &args[places.merge])
+    else {
+        return plan_err!("{name} takes a list and a lambda");
+    };
+    let initial = match places.initial.map(|at| &args[at]) {
+        Some(ValueOrLambda::Value(initial)) => Some(initial.data_type()),
+        _ => None,
+    };
+    let list = list.data_type();
+    let element = super::element_type(list).unwrap_or(DataType::Null);
+    Ok(kept(&first_type(list, initial), &element, merged.data_type()))
+}
+
 fn computes(name: &str, args: &HigherOrderFunctionArgs) -> Result<ArrayRef> {
     let places = Places::new(name, &args.args)?;
-    let ValueOrLambda::Lambda(merged) = &args.arg_fields[places.merge] else {
-        return plan_err!("{name} takes a lambda");
-    };
-    let result_type = kept(merged.data_type());
+    let result_type = result_type(name, &places, &args.arg_fields)?;
     let lists = Lists::new(&value_of(args, 0)?);
     let initial = match places.initial {
-        Some(at) => Some(cast(&value_of(args, at)?, &result_type)?),
+        Some(at) => Some(cast(name, &value_of(args, at)?, &result_type)?),
         None => None,
     };
     let merge = lambda_of(args, places.merge)?;
@@ -148,7 +207,7 @@ fn computes(name: &str, args: &HigherOrderFunctionArgs) -> Result<ArrayRef> {
             .evaluate(&[&|| Ok(Arc::clone(&results))], |captured| Ok(captured.to_vec()))?;
         results = result.into_array(lists.len())?;
     }
-    let results = cast(&results, args.return_type())?;
+    let results = cast(name, &results, args.return_type())?;
     match &lists.nulls {
         None => Ok(results),
         Some(nulls) => Ok(nullif(&results, &BooleanArray::from(!nulls.inner()))?),
@@ -181,7 +240,7 @@ fn reduced(
                 let range = lists.range(*row);
                 u32::try_from(range.start).ok().filter(|_| !range.is_empty())
             });
-            cast(&take(&lists.values, &first.collect::<UInt32Array>(), None)?, result_type)?
+            cast(name, &take(&lists.values, &first.collect::<UInt32Array>(), None)?, result_type)?
         }
     };
     let mut finished = Vec::new();
@@ -200,7 +259,7 @@ fn reduced(
             }],
             |captured| Ok(take_arrays(captured, &numbers(rows.iter().copied())?, None)?),
         )?;
-        results = cast(&merged.into_array(active)?, result_type)?;
+        results = cast(name, &merged.into_array(active)?, result_type)?;
     }
     finished.push(results);
     finished.reverse();

@@ -5,13 +5,16 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, BooleanArray, UInt32Array, new_null_array};
 use arrow::compute::take;
 use arrow::datatypes::{DataType, FieldRef};
-use datafusion::common::plan_err;
+use arrow::row::Rows;
+use datafusion::common::{internal_err, plan_err};
 use datafusion::error::Result;
+use datafusion::logical_expr::type_coercion::binary::comparison_coercion;
 use datafusion::logical_expr::{ReturnFieldArgs, ScalarUDF};
 
-use super::super::define::{Call, field, scalar};
+use super::super::define::{Call, field, gives_flag, scalar};
 use super::super::list::{element_at, element_type, list_type, lists_of};
-use super::{Maps, comparable, key_and_value};
+use super::super::rows::comparable_pair;
+use super::{Maps, key_and_value};
 
 pub(super) fn functions() -> Vec<Arc<ScalarUDF>> {
     vec![
@@ -28,7 +31,8 @@ pub(super) fn functions() -> Vec<Arc<ScalarUDF>> {
     ]
 }
 
-/// A map, and values of the types that `others` makes of those of its keys and values.
+/// A map, and values to compare with those of the types that `others` takes of its keys and
+/// values.
 fn takes_and(
     name: &str,
     types: &[DataType],
@@ -41,11 +45,24 @@ fn takes_and(
         return Ok(types.to_vec());
     }
     let (key, value) = key_and_value(name, map)?;
-    let wanted = others(key, value);
-    if given.len() != wanted.len() {
-        return plan_err!("{name} takes {} arguments, not {}", wanted.len() + 1, types.len());
+    let known = others(key, value);
+    if given.len() != known.len() {
+        return plan_err!("{name} takes {} arguments, not {}", known.len() + 1, types.len());
     }
-    Ok(std::iter::once(map.clone()).chain(wanted).collect())
+    let wanted = known.into_iter().zip(given).map(|(known, given)| wanted(name, known, given));
+    std::iter::once(Ok(map.clone())).chain(wanted).collect()
+}
+
+/// The type of a value that is looked for among others: its own, if they can be compared, so that
+/// it is not cut to theirs. Texts are read as one of theirs.
+fn wanted(name: &str, known: DataType, given: &DataType) -> Result<DataType> {
+    if given.is_null() || given.is_string() {
+        return Ok(known);
+    }
+    match comparison_coercion(&known, given) {
+        Some(_) => Ok(given.clone()),
+        None => plan_err!("{name}: no value of type {given} is among those of type {known}"),
+    }
 }
 
 fn takes_key(name: &str, types: &[DataType]) -> Result<Vec<DataType>> {
@@ -68,10 +85,6 @@ fn takes_key_or_position(name: &str, types: &[DataType]) -> Result<Vec<DataType>
         }
         _ => plan_err!("{name} takes a map and a key, or a list and a position"),
     }
-}
-
-fn gives_flag(name: &str, _: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
-    Ok(field(name, DataType::Boolean))
 }
 
 fn gives_value(name: &str, args: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
@@ -105,17 +118,25 @@ fn nulls_of_null(call: &Call<'_>) -> Result<Option<ArrayRef>> {
 
 /// For each row the first entry where `column` has the wanted value.
 fn places(maps: &Maps, column: &ArrayRef, wanted: &ArrayRef) -> Result<Vec<Option<u32>>> {
-    let rows = comparable(&[column, wanted])?;
+    let [known, rows] = comparable_rows(column, wanted)?;
     let nulls = wanted.logical_nulls();
     Ok((0..maps.entries.len())
         .map(|row| {
             if nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
                 return None;
             }
-            let found = maps.entries.range(row).find(|at| rows[0].row(*at) == rows[1].row(row));
+            let found = maps.entries.range(row).find(|at| known.row(*at) == rows.row(row));
             found.and_then(|at| u32::try_from(at).ok())
         })
         .collect())
+}
+
+/// Both as rows of one type.
+fn comparable_rows(known: &ArrayRef, wanted: &ArrayRef) -> Result<[Rows; 2]> {
+    match comparable_pair(known, wanted)? {
+        Some(pair) => Ok(pair),
+        None => internal_err!("{} among {}", wanted.data_type(), known.data_type()),
+    }
 }
 
 fn contains(call: &Call<'_>, column: fn(&Maps) -> &ArrayRef) -> Result<ArrayRef> {
@@ -140,10 +161,10 @@ fn contains_entry(call: &Call<'_>) -> Result<ArrayRef> {
     let maps = Maps::new(&call.array(0)?);
     let (key, value) = (call.array(1)?, call.array(2)?);
     let found = places(&maps, &maps.keys, &key)?;
-    let values = comparable(&[&maps.values, &value])?;
+    let [values, wanted] = comparable_rows(&maps.values, &value)?;
     let flags = found.into_iter().enumerate().map(|(row, found)| {
         let known = key.is_valid(row) && value.is_valid(row) && !maps.entries.is_null(row);
-        let same = found.is_some_and(|at| values[0].row(at as usize) == values[1].row(row));
+        let same = found.is_some_and(|at| values.row(at as usize) == wanted.row(row));
         known.then_some(same)
     });
     Ok(Arc::new(flags.collect::<BooleanArray>()))

@@ -4,15 +4,17 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::compute::interleave;
+use arrow::compute::{SortOptions, interleave};
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::{exec_err, plan_err};
 use datafusion::error::Result;
+use datafusion::logical_expr::type_coercion::binary::type_union_resolution;
 use datafusion::logical_expr::{ReturnFieldArgs, ScalarUDF};
 
-use super::super::define::{Call, field, scalar};
+use super::super::define::{Call, field, gives_first, scalar};
 use super::super::list::{Lists, element_type, list_type};
-use super::{Maps, check_keys, comparable, key_and_value, map_type, maps_of};
+use super::super::rows::comparable;
+use super::{Maps, check_keys, key_and_value, map_type, maps_of};
 
 pub(super) fn functions() -> Vec<Arc<ScalarUDF>> {
     vec![
@@ -55,20 +57,26 @@ fn map_from_entries(call: &Call<'_>) -> Result<ArrayRef> {
     maps_of(call.gives, keys, values, entries.lengths(), entries.nulls.clone())
 }
 
-/// Maps of the type of the first one.
+/// Maps of the type that holds the keys and values of all.
 fn takes_maps(name: &str, types: &[DataType]) -> Result<Vec<DataType>> {
-    let Some(first) = types.iter().find(|data_type| !data_type.is_null()) else {
+    let maps: Vec<&DataType> = types.iter().filter(|data_type| !data_type.is_null()).collect();
+    let Some(first) = maps.first() else {
         return plan_err!("{name} takes maps");
     };
-    key_and_value(name, first)?;
-    for other in types.iter().filter(|data_type| !data_type.is_null()) {
-        key_and_value(name, other)?;
+    let (mut keys, mut values) = (Vec::new(), Vec::new());
+    for map in &maps {
+        let (key, value) = key_and_value(name, map)?;
+        keys.push(key);
+        values.push(value);
     }
-    Ok(vec![first.clone(); types.len()])
-}
-
-fn gives_first(name: &str, args: &ReturnFieldArgs<'_>) -> Result<FieldRef> {
-    Ok(field(name, args.arg_fields[0].data_type().clone()))
+    if maps.iter().all(|map| map == first) {
+        return Ok(vec![(*first).clone(); types.len()]);
+    }
+    let (Some(key), Some(value)) = (type_union_resolution(&keys), type_union_resolution(&values))
+    else {
+        return plan_err!("{name}: the maps have keys or values of types that do not go together");
+    };
+    Ok(vec![map_type(key, value); types.len()])
 }
 
 /// The entries of all maps; of equal keys the last value, at the place of the first one. NULL only
@@ -77,7 +85,8 @@ fn map_concat(call: &Call<'_>) -> Result<ArrayRef> {
     let maps = (0..call.args.len())
         .map(|arg| Ok(Maps::new(&call.array(arg)?)))
         .collect::<Result<Vec<_>>>()?;
-    let keys = comparable(&maps.iter().map(|maps| &maps.keys).collect::<Vec<_>>())?;
+    let keys: Vec<&ArrayRef> = maps.iter().map(|maps| &maps.keys).collect();
+    let keys = comparable(&keys, SortOptions::default())?;
     let (mut picked, mut lengths, mut valid) = (Vec::new(), Vec::new(), Vec::new());
     let mut places = HashMap::new();
     for row in 0..call.rows {

@@ -8,14 +8,14 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, MapArray, StructArray};
 use arrow::buffer::{NullBuffer, OffsetBuffer};
+use arrow::compute::SortOptions;
 use arrow::datatypes::{DataType, Field};
-use arrow::row::{RowConverter, Rows, SortField};
 use datafusion::common::{exec_err, plan_err};
 use datafusion::error::Result;
-use datafusion::execution::FunctionRegistry;
 use datafusion::logical_expr::{HigherOrderUDF, ScalarUDF};
 
 use super::list::Lists;
+use super::rows::comparable;
 
 /// The scalar functions of this folder.
 pub(super) fn functions() -> Vec<Arc<ScalarUDF>> {
@@ -25,20 +25,6 @@ pub(super) fn functions() -> Vec<Arc<ScalarUDF>> {
 /// The functions of this folder that take lambdas.
 pub(super) fn lambda_functions() -> Vec<Arc<HigherOrderUDF>> {
     lambda::functions()
-}
-
-/// Names that DuckDB and Spark have for functions of DataFusion.
-const ALIASES: &[(&str, &[&str])] = &[
-    ("map", &["map_from_arrays", "map_from_lists"]),
-    ("cardinality", &["map_size", "map_length"]),
-];
-
-/// Registers functions again under their other names.
-///
-/// # Errors
-/// `Plan` if there is no such function.
-pub(super) fn register_aliases(registry: &mut dyn FunctionRegistry) -> Result<()> {
-    super::register_aliases(registry, ALIASES)
 }
 
 /// The types of a map's keys and values.
@@ -97,21 +83,9 @@ fn maps_of(
     Ok(Arc::new(MapArray::try_new(Arc::clone(field), offsets, entries, nulls, *sorted)?))
 }
 
-/// Columns of one type as bytes that are equal where the values are.
-fn comparable(columns: &[&ArrayRef]) -> Result<Vec<Rows>> {
-    let Some(first) = columns.first() else {
-        return Ok(Vec::new());
-    };
-    let converter = RowConverter::new(vec![SortField::new(first.data_type().clone())])?;
-    let rows = |column: &&ArrayRef| -> Result<Rows> {
-        Ok(converter.convert_columns(&[Arc::clone(column)])?)
-    };
-    columns.iter().map(rows).collect()
-}
-
 /// Fails if a key is NULL, or twice in a row's map.
 fn check_keys(name: &str, entries: &Lists, keys: &ArrayRef) -> Result<()> {
-    let rows = comparable(&[keys])?;
+    let rows = comparable(&[keys], SortOptions::default())?;
     let nulls = keys.logical_nulls();
     let mut seen = std::collections::HashSet::new();
     for row in 0..entries.len() {

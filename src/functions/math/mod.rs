@@ -17,7 +17,7 @@ use super::scalar::{Arg, Body, Returns, Scalar};
 use super::shorthand::{Meaning, Shorthand};
 use attempt::Attempt;
 
-use Arg::{Any, Float, Integer, Text, Whole};
+use Arg::{Any, Float, Integer, Long, Text, Whole};
 
 /// All functions of numbers.
 pub(super) fn functions() -> Vec<Arc<ScalarUDF>> {
@@ -67,12 +67,12 @@ fn floats() -> Vec<Arc<ScalarUDF>> {
 /// Functions that give integers.
 fn integers() -> Vec<Arc<ScalarUDF>> {
     let integer = || Returns::Type(DataType::Int64);
-    let remainders: &[&[Arg]] = &[&[Integer, Integer], &[Float, Float]];
+    let remainders: &[&[Arg]] = &[&[Long, Long], &[Float, Float]];
     vec![
         Scalar::new("bit_count", &[&[Whole]], integer(), special::bit_count)
             .or(&["popcount"])
             .udf(),
-        Scalar::new("pmod", remainders, Returns::Argument(0), special::pmod).udf(),
+        Scalar::new("pmod", remainders, Returns::Of(special::pmod_type), special::pmod).udf(),
         Scalar::new(
             "width_bucket",
             &[&[Float, Float, Float, Integer]],

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef};
-use arrow::datatypes::{DataType, Float64Type, Int64Type};
-use datafusion::common::exec_err;
+use arrow::array::{Array, ArrayRef, ArrowPrimitiveType};
+use arrow::datatypes::{DataType, Float64Type, Int64Type, UInt64Type};
+use datafusion::common::{ScalarValue, exec_err};
 use datafusion::error::Result;
 
 use crate::functions::inputs::Inputs;
@@ -58,6 +58,9 @@ pub(super) fn bround(inputs: &Inputs) -> Result<ArrayRef> {
             None => Some(0),
         };
         let (Some(value), Some(digits)) = (values.get(row), digits) else { return Ok(None) };
+        if !value.is_finite() {
+            return Ok(Some(value));
+        }
         let digits = i32::try_from(digits.clamp(-400, 400)).unwrap_or_default();
         let scale = 10_f64.powi(digits.abs());
         let rounded = if digits < 0 {
@@ -76,22 +79,37 @@ pub(super) fn bround(inputs: &Inputs) -> Result<ArrayRef> {
     })
 }
 
+/// The type of `pmod`: without a sign if one of two integers has none, as nothing negative is left
+/// then.
+pub(super) fn pmod_type(types: &[DataType], _: &[Option<&ScalarValue>]) -> Result<DataType> {
+    Ok(if types.contains(&DataType::UInt64) { DataType::UInt64 } else { types[0].clone() })
+}
+
 /// `pmod(a, b)`: the remainder, positive for a positive divisor.
 pub(super) fn pmod(inputs: &Inputs) -> Result<ArrayRef> {
-    if *inputs.data_type(0) == DataType::Float64 {
-        return binary(inputs, |left, right| {
+    match &inputs.returned {
+        DataType::Int64 => remainders::<Int64Type>(inputs),
+        DataType::UInt64 => remainders::<UInt64Type>(inputs),
+        _ => binary(inputs, |left, right| {
             let rest = left % right;
             if rest < 0.0 { (rest + right) % right } else { rest }
-        });
+        }),
     }
-    let (left, right) = (inputs.values::<Int64Type>(0), inputs.values::<Int64Type>(1));
-    inputs.numbers::<Int64Type>(|row| {
+}
+
+fn remainders<T: ArrowPrimitiveType>(inputs: &Inputs) -> Result<ArrayRef>
+where
+    T::Native: TryFrom<i128>,
+{
+    let (left, right) = (inputs.longs(0), inputs.longs(1));
+    inputs.numbers::<T>(|row| {
         let (Some(left), Some(right)) = (left.get(row), right.get(row)) else { return Ok(None) };
         if right == 0 {
             return exec_err!("{}: {left} is divided by zero", inputs.name);
         }
-        let rest = left.wrapping_rem(right);
-        Ok(Some(if rest < 0 { rest.wrapping_add(right).wrapping_rem(right) } else { rest }))
+        let rest = left % right;
+        let rest = if rest < 0 { (rest + right) % right } else { rest };
+        Ok(T::Native::try_from(rest).ok())
     })
 }
 

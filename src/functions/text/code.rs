@@ -12,6 +12,7 @@ use datafusion::error::Result;
 use twox_hash::XxHash64;
 
 use crate::functions::inputs::Inputs;
+use crate::functions::rows::converted;
 
 /// `hex(value)`: numbers in base 16, the bytes of texts in two digits each.
 pub(super) fn hex(inputs: &Inputs) -> Result<ArrayRef> {
@@ -28,12 +29,13 @@ fn notation(
     number: impl Fn(u64) -> String,
     byte: impl Fn(u8) -> String,
 ) -> Result<ArrayRef> {
-    if *inputs.data_type(0) == DataType::Int64 {
-        let numbers = inputs.values::<Int64Type>(0);
+    if inputs.data_type(0).is_integer() {
+        let numbers = inputs.longs(0);
         return inputs.write(|row, out| {
             let value = numbers.get(row);
             if let Some(value) = value {
-                out.push_str(&number(value.cast_unsigned()));
+                // The 64 bits of either type.
+                out.push_str(&number(value as u64));
             }
             Ok(value.is_some())
         });
@@ -144,7 +146,7 @@ pub(super) fn hash(inputs: &Inputs) -> Result<ArrayRef> {
         columns.push(inputs.array(index)?);
     }
     let fields = columns.iter().map(|column| SortField::new(column.data_type().clone())).collect();
-    let rows = RowConverter::new(fields)?.convert_columns(&columns)?;
+    let rows = converted(&RowConverter::new(fields)?, &columns)?;
     inputs.numbers::<UInt64Type>(|row| Ok(Some(XxHash64::oneshot(0, rows.row(row).as_ref()))))
 }
 

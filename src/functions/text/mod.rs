@@ -18,7 +18,7 @@ use datafusion::logical_expr::{ScalarUDF, lit};
 use super::scalar::{self, Arg, Body, Returns, Scalar};
 use super::shorthand::Shorthand;
 
-use Arg::{Any, Boolean, Bytes, Float, Integer, Text};
+use Arg::{Any, Boolean, Bytes, Float, Integer, Long, Text};
 
 /// All functions of texts.
 pub(super) fn functions() -> Vec<Arc<ScalarUDF>> {
@@ -76,7 +76,7 @@ fn distances() -> Vec<Arc<ScalarUDF>> {
 
 /// Texts and bytes in other notations, and their hashes.
 fn codes() -> Vec<Arc<ScalarUDF>> {
-    let values: &[&[Arg]] = &[&[Integer], &[Bytes]];
+    let values: &[&[Arg]] = &[&[Long], &[Bytes]];
     let numbers = Returns::Type(DataType::UInt64);
     vec![
         text("hex", values, code::hex).udf(),

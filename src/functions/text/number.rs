@@ -85,17 +85,30 @@ pub(super) fn to_numeric(inputs: &Inputs) -> Result<ArrayRef> {
 }
 
 fn parsed(text: &str) -> Option<f64> {
-    let text = text.trim();
-    if let Some(inner) = text.strip_prefix('(').and_then(|text| text.strip_suffix(')')) {
-        let inner = inner.trim();
-        return inner
-            .starts_with(|c: char| c.is_ascii_digit() || c == '.')
-            .then(|| parsed(inner))?
-            .map(|number| -number);
+    let (text, outside) = without_percent(text.trim());
+    let Some(inner) = text.strip_prefix('(').and_then(|text| text.strip_suffix(')')) else {
+        return number(text).map(|number| of_hundredths(number, outside));
+    };
+    let (inner, inside) = without_percent(inner.trim());
+    // The parentheses are the sign.
+    let is_unsigned = inner.starts_with(|c: char| c.is_ascii_digit() || c == '.');
+    if !is_unsigned || (inside && outside) {
+        return None;
     }
-    if let Some(number) = text.strip_suffix('%') {
-        return parsed(number).map(|number| number / 100.0);
-    }
+    number(inner).map(|number| -of_hundredths(number, inside || outside))
+}
+
+/// The text before a percent sign, and whether there is one.
+fn without_percent(text: &str) -> (&str, bool) {
+    text.strip_suffix('%').map_or((text, false), |text| (text.trim_end(), true))
+}
+
+fn of_hundredths(number: f64, hundredths: bool) -> f64 {
+    if hundredths { number / 100.0 } else { number }
+}
+
+/// The number of a text without blanks around it: digits, perhaps with commas.
+fn number(text: &str) -> Option<f64> {
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
     // Words such as `inf` and `nan` are no numbers of people.
     if !unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
@@ -131,15 +144,19 @@ mod tests {
             (".5", 0.5),
             ("1e3", 1000.0),
             ("+7", 7.0),
+            ("12 %", 0.12),
+            ("(3)%", -0.03),
         ];
         for (text, number) in numbers {
             assert_eq!(parsed(text), Some(number), "{text}");
         }
         for text in [
             "", "abc", "1,23", "1234,567", "12,345,6", "1.5,000", "inf", "nan", "(-5)", "%", "--1",
-            "1 2",
+            "1 2", "50%%", "(50%)%", "((5))",
         ] {
             assert_eq!(parsed(text), None, "{text}");
         }
+        let many = "%".repeat(1 << 20);
+        assert_eq!(parsed(&format!("1{many}")), None);
     }
 }

@@ -1,13 +1,14 @@
 //! Parts of texts, and texts put into a form.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use arrow::array::{Array, ArrayRef, AsArray, ListBuilder, StringViewBuilder};
 use arrow::compute::{cast, kernels::length::length};
 use arrow::datatypes::{DataType, Int64Type};
 use datafusion::common::exec_err;
 use datafusion::error::Result;
-use icu_normalizer::DecomposingNormalizerBorrowed;
+use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed};
+use regex::Regex;
 use unicode_segmentation::UnicodeSegmentation;
 
 use crate::functions::inputs::Inputs;
@@ -24,15 +25,15 @@ pub(super) fn split(inputs: &Inputs) -> Result<ArrayRef> {
             continue;
         };
         match separators.get(row) {
-            None => lists.values().append_value(text),
-            Some("") => {
+            Some("") if !text.is_empty() => {
                 for c in text.chars() {
                     lists.values().append_value(c.encode_utf8(&mut buffer));
                 }
             }
-            Some(separator) => {
+            Some(separator) if !separator.is_empty() => {
                 text.split(separator).for_each(|part| lists.values().append_value(part));
             }
+            _ => lists.values().append_value(text),
         }
         lists.append(true);
     }
@@ -52,12 +53,10 @@ pub(super) fn unicode(inputs: &Inputs) -> Result<ArrayRef> {
 pub(super) fn len(inputs: &Inputs) -> Result<ArrayRef> {
     let (array, constant) = inputs.column(0);
     let lengths = match array.data_type() {
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => {
-            let texts = cast(array, &DataType::Utf8View)?;
-            let texts = texts.as_string_view();
+        DataType::Utf8View => {
+            let texts = inputs.texts(0);
             return inputs.numbers::<Int64Type>(|row| {
-                let row = if constant { 0 } else { row };
-                let count = texts.is_valid(row).then(|| texts.value(row).chars().count());
+                let count = texts.get(row).map(|text| text.chars().count());
                 Ok(count.and_then(|count| i64::try_from(count).ok()))
             });
         }
@@ -169,7 +168,7 @@ pub(super) fn zfill(inputs: &Inputs) -> Result<ArrayRef> {
         let signed = text.starts_with(['+', '-']);
         let (sign, digits) = text.split_at(usize::from(signed));
         out.push_str(sign);
-        out.extend(std::iter::repeat_n('0', missing));
+        out.push_str(&"0".repeat(missing));
         out.push_str(digits);
         Ok(true)
     })
@@ -269,26 +268,21 @@ pub(super) fn mask(inputs: &Inputs) -> Result<ArrayRef> {
     })
 }
 
+/// Characters that are put on those before them.
+static MARKS: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"\p{M}+").expect("a category of characters"));
+
 /// `strip_accents(text)`: letters without the marks that can be taken off.
 pub(super) fn strip_accents(inputs: &Inputs) -> Result<ArrayRef> {
-    let normalizer = DecomposingNormalizerBorrowed::new_nfd();
+    let decomposing = DecomposingNormalizerBorrowed::new_nfd();
+    let composing = ComposingNormalizerBorrowed::new_nfc();
     inputs.map_text(|text, out| {
         if text.is_ascii() {
             out.push_str(text);
-        } else {
-            out.extend(normalizer.normalize_iter(text.chars()).filter(|c| !is_mark(*c)));
+            return;
         }
+        let decomposed = decomposing.normalize(text);
+        // What has no marks, such as a syllable of Hangul, is put together again.
+        out.push_str(&composing.normalize(&MARKS.replace_all(&decomposed, "")));
     })
-}
-
-/// Whether a character is put on the one before it.
-fn is_mark(c: char) -> bool {
-    matches!(
-        c,
-        '\u{300}'..='\u{36f}'
-            | '\u{1ab0}'..='\u{1aff}'
-            | '\u{1dc0}'..='\u{1dff}'
-            | '\u{20d0}'..='\u{20ff}'
-            | '\u{fe20}'..='\u{fe2f}'
-    )
 }

@@ -48,6 +48,9 @@ impl Default for Spec {
     }
 }
 
+/// The most digits that are asked for: far more than a float has.
+const MOST_DIGITS: usize = 1000;
+
 /// A value to write.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Value<'a> {
@@ -72,7 +75,7 @@ impl Spec {
     /// Writes a value.
     ///
     /// # Errors
-    /// `Execution` if the letter is not for values of this type.
+    /// `Execution` if the letter is not for values of this type, or there are too many digits.
     pub(super) fn write(&self, value: &Value<'_>, function: &str, out: &mut String) -> Result<()> {
         match (value, self.kind) {
             (Value::Text(text), None | Some('s')) => self.pad_text(text, out),
@@ -96,10 +99,10 @@ impl Spec {
                 self.write_in_base(*number, base, out);
             }
             (Value::Integer(number), Some('f' | 'F' | 'e' | 'E' | 'g' | 'G')) => {
-                self.write_float(*number as f64, out);
+                self.write_float(*number as f64, function, out)?;
             }
             (Value::Float(number), None | Some('f' | 'F' | 'e' | 'E' | 'g' | 'G' | 's')) => {
-                self.write_float(*number, out);
+                self.write_float(*number, function, out)?;
             }
             (_, kind) => {
                 let kind = kind.unwrap_or(' ');
@@ -127,15 +130,20 @@ impl Spec {
         self.pad_number(negative, if self.alternate { prefix } else { "" }, &digits, out);
     }
 
-    fn write_float(&self, number: f64, out: &mut String) {
+    fn write_float(&self, number: f64, function: &str, out: &mut String) -> Result<()> {
+        if let Some(digits) = self.precision.filter(|digits| *digits > MOST_DIGITS) {
+            return exec_err!(
+                "{function}: a number with {digits} digits; there can be up to {MOST_DIGITS}"
+            );
+        }
         let negative = number.is_sign_negative() && !number.is_nan();
         let positive = number.abs();
         let upper = self.kind.is_some_and(|kind| kind.is_ascii_uppercase());
         if !number.is_finite() {
             let name = if number.is_nan() { "nan" } else { "inf" };
             let name = if upper { name.to_uppercase() } else { name.to_string() };
-            return Spec { zeros: false, group: None, ..self.clone() }
-                .pad_number(negative, "", &name, out);
+            Spec { zeros: false, group: None, ..self.clone() }.pad_number(negative, "", &name, out);
+            return Ok(());
         }
         let digits = match self.kind.map(|kind| kind.to_ascii_lowercase()) {
             Some('f') => format!("{positive:.*}", self.precision.unwrap_or(6)),
@@ -148,6 +156,7 @@ impl Spec {
         };
         let digits = if upper { digits.to_uppercase() } else { digits };
         self.pad_number(negative, "", &digits, out);
+        Ok(())
     }
 
     /// With so many significant digits, in the shorter of the two ways.

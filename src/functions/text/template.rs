@@ -117,9 +117,8 @@ impl Argument {
                 Values::Floats(cast(array, &DataType::Float64)?.as_primitive().clone())
             }
             DataType::Boolean => Values::Booleans(array.as_boolean().clone()),
-            DataType::Null | DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => {
-                Values::Texts(cast(array, &DataType::Utf8View)?.as_string_view().clone())
-            }
+            DataType::Utf8View => Values::Texts(array.as_string_view().clone()),
+            DataType::Null => Values::Texts(StringViewArray::new_null(array.len())),
             _ => {
                 let options = FormatOptions::default();
                 let text = ArrayFormatter::try_new(array, &options)?;
