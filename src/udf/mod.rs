@@ -24,7 +24,6 @@ mod table;
 mod types;
 mod window;
 
-use std::any::Any;
 use std::hash::{Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;

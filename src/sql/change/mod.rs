@@ -167,7 +167,7 @@ impl Change {
         let What::Merge(merge) = &self.what else { return Ok(None) };
         let Some(source) = merge.wanted_source() else { return Ok(None) };
         let all = SelectItem::Wildcard(WildcardAdditionalOptions::default());
-        let mut query = select(vec![all], source.clone(), Vec::new())?;
+        let mut query = select(vec![all], Some(source.clone()))?;
         query.with = self.with.clone();
         Ok(Some(query))
     }
