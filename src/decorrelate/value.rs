@@ -287,17 +287,16 @@ impl Input {
 
     /// The same for two conditions, which see the same rows.
     fn hold(&mut self, subquery: &LogicalPlan, conditions: [Expr; 2]) -> Result<[Expr; 2]> {
-        let conditions = conditions.map(|condition| (condition, self.names.fresh()));
-        let any = conditions.clone().map(|(_, name)| (named(&name), self.names.fresh()));
-        let exprs = conditions.into_iter().map(|(condition, name)| condition.alias(name));
-        let subquery = projected(subquery.clone(), exprs.collect())?;
+        let any = conditions.map(|condition| (condition, self.names.fresh()));
+        let ones = any
+            .iter()
+            .map(|(condition, name)| Ok(when(condition.clone(), lit(1_i64)).end()?.alias(name)));
+        let subquery = projected(subquery.clone(), ones.collect::<Result<_>>()?)?;
+        let any = any.map(|(_, name)| (count(named(&name)), self.names.fresh()));
         let domain = self.domain(&subquery)?;
         let rows = Arc::new(domain.push(&subquery)?);
-        let counts = any
-            .iter()
-            .map(|(holds, name)| Ok(count(when(holds.clone(), lit(1_i64)).end()?).alias(name)));
-        let counts = counts.collect::<Result<_>>()?;
-        let found = Aggregate::try_new(rows, domain.keys(), counts)?;
+        let counts = any.iter().map(|(count, name)| count.clone().alias(name));
+        let found = Aggregate::try_new(rows, domain.keys(), counts.collect())?;
         self.plan = joined(&self.plan, &domain, LogicalPlan::Aggregate(found))?;
         Ok(any.map(|(_, name)| named(&name).gt(lit(0_i64)).is_true()))
     }
