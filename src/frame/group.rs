@@ -8,9 +8,7 @@ use datafusion::logical_expr::{
     Expr, LogicalPlanBuilder, SortExpr, cube, grouping_set, lit, rollup,
 };
 
-use super::names::{
-    check_distinct, columns, columns_of, distinctly_named, free_name, output_name,
-};
+use super::names::{check_distinct, columns, columns_of, distinctly_named, free_name, output_name};
 use super::order::{aggregated_in_order, row_numbers};
 use super::window::window_of;
 use super::{DataFrame, col};

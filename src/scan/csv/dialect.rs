@@ -182,6 +182,7 @@ impl Dialect {
             threads: usual.threads,
             parallel: usual.parallel,
             memory: usual.memory,
+            temporary: usual.temporary,
             mean_record_bytes: usual.mean_record_bytes,
             ..self.clone()
         };

@@ -12,7 +12,6 @@ use super::exact::{at, find, find_in, one_spelling, same, set_exact};
 use super::query::column_name;
 use super::sugar;
 use super::tables::{Column, columns_of};
-use super::using::qualified;
 use super::{Named, Relation, Resolver, Scope};
 use crate::error::{Error, Result};
 
@@ -86,10 +85,7 @@ impl Resolver<'_> {
             }
             let columns = || scope.relations.iter().filter_map(|r| r.columns.as_ref()).flatten();
             if columns().any(|column| same(ident, &column.name)) {
-                if let Some(column) = scope.column_of_alias(ident)? {
-                    *expr = column;
-                    return Ok(());
-                }
+                scope.check_alias(ident)?;
                 break;
             }
             if scope.relations.iter().any(|relation| relation.columns.is_none()) {
@@ -187,29 +183,22 @@ impl Resolver<'_> {
 }
 
 impl Scope {
-    /// The column of a name that is an alias of something else, where columns come first. DataFusion
-    /// would take the alias.
-    fn column_of_alias(&self, ident: &Ident) -> Result<Option<Expr>> {
+    /// Refuses a name in an expression of ORDER BY that is a column and an alias of something else: the
+    /// column comes first, and DataFusion would take the alias.
+    fn check_alias(&self, ident: &Ident) -> Result<()> {
         let is_meant = |alias: &&Named| same(ident, &alias.name);
         let Some(alias) = self.aliases.iter().find(is_meant).filter(|_| self.columns_first) else {
-            return Ok(None);
+            return Ok(());
         };
-        let mut found = Vec::new();
         for relation in &self.relations {
-            let Some(name) = find(&relation.columns, ident)? else { continue };
-            if !relation.hidden.contains(&name) {
-                found.push((&relation.name, name));
+            let Some(column) = find(&relation.columns, ident)? else { continue };
+            let is_same = column_name(&alias.expr) == Some(column.as_str());
+            if !is_same && !relation.hidden.contains(&column) {
+                let error = Error::query(format!("\"{}\" is a column and an alias", ident.value));
+                return Err(at(error.with_hint("give the alias another name"), ident.span));
             }
         }
-        match found.as_slice() {
-            [(_, column)] if column_name(&alias.expr) == Some(column.as_str()) => Ok(None),
-            [(Some(table), column)] => Ok(Some(qualified(table, column))),
-            [_, _, ..] => {
-                let error = Error::query(format!("\"{}\" is ambiguous", ident.value));
-                Err(at(error.with_hint("write its table before it"), ident.span))
-            }
-            _ => Ok(None),
-        }
+        Ok(())
     }
 }
 

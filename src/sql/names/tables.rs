@@ -33,6 +33,7 @@ pub(super) struct Tables {
     pub(super) all: Vec<String>,
 }
 
+#[derive(Clone)]
 pub(super) struct Table {
     /// The table's exact name.
     pub(super) name: String,
@@ -86,7 +87,13 @@ impl Tables {
             if let Some(table) = provider.table(&exact).await? {
                 let columns = columns_of(table.schema().fields());
                 let defaults = defaults_of(table.as_ref(), &columns)?;
-                by_name.insert(key, Table { name: exact, columns, defaults });
+                let table = Table { name: exact, columns, defaults };
+                // By its exact name too: parts of a statement may have been made exact before.
+                let mut exact_key = key.clone();
+                exact_key.pop();
+                exact_key.push(table.name.clone());
+                by_name.entry(exact_key).or_insert_with(|| table.clone());
+                by_name.insert(key, table);
             }
         }
         Ok(Tables { by_name, all })
