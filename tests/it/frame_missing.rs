@@ -17,13 +17,13 @@ async fn gaps() -> DataFrame {
 
 #[tokio::test]
 async fn rows_with_nulls_are_left_out() {
-    assert_eq!(in_line(gaps().await.drop_nulls(&[]).unwrap()).await, "1 2.0 a true");
-    let some = gaps().await.drop_nulls(&["T", "n"]).unwrap();
+    assert_eq!(in_line(gaps().await.drop_nulls([]).unwrap()).await, "1 2.0 a true");
+    let some = gaps().await.drop_nulls(["T", "n"]).unwrap();
     assert_eq!(in_line(some).await, "1 2.0 a true | 3 - c false");
     let numbers = gaps().await.drop_nulls(float() | text()).unwrap();
     assert_eq!(in_line(numbers).await, "1 2.0 a true");
     assert_query_error(
-        gaps().await.drop_nulls(&["tt"]),
+        gaps().await.drop_nulls(["tt"]),
         "no column \"tt\"",
         Some("the columns are n, x, t, ok"),
     );
@@ -93,8 +93,8 @@ async fn nans_are_no_nulls() {
     let values = vec![Some(1.0), Some(f64::NAN), None];
     let frame = session.frame([("x", values.into()), ("n", vec![1, 2, 3].into())]).unwrap();
     assert_eq!(in_line(frame.clone().fill_nan(lit(0.0)).unwrap()).await, "1.0 1 | 0.0 2 | - 3");
-    assert_eq!(in_line(frame.clone().drop_nans(&[]).unwrap()).await, "1.0 1 | - 3");
-    assert_eq!(in_line(frame.clone().drop_nulls(&[]).unwrap()).await, "1.0 1 | NaN 2");
+    assert_eq!(in_line(frame.clone().drop_nans([]).unwrap()).await, "1.0 1 | - 3");
+    assert_eq!(in_line(frame.clone().drop_nulls([]).unwrap()).await, "1.0 1 | NaN 2");
     let tests = [col("x").is_nan(), col("x").is_not_nan(), col("x").fill_nan(lit(5.0))];
     let tests = tests.into_iter().zip(["a", "b", "c"]).map(|(expr, name)| expr.alias(name));
     assert_eq!(

@@ -71,22 +71,22 @@ async fn what_cannot_be_pivoted() {
 #[tokio::test]
 async fn columns_into_rows() {
     let wide = "SELECT * FROM (VALUES (1, 10, 2.5), (2, NULL, 3.5)) AS t(id, \"A\", b)";
-    let long = table(wide).await.unpivot(&["a", "b"], &["ID"], "name", "value").unwrap();
+    let long = table(wide).await.unpivot(["a", "b"], ["ID"], "name", "value").unwrap();
     assert_eq!(names(&long), ["id", "name", "value"]);
     let expected = ["1|A|10.0", "1|b|2.5", "2|A|NULL", "2|b|3.5"];
     assert_eq!(long.clone().count().await.unwrap(), 4);
     let long = long.sort([col("id").sort(true, false), col("name").sort(true, false)]).unwrap();
     assert_eq!(texts(long).await, expected);
-    let rest = table(wide).await.unpivot(&[], &["id"], "name", "value").unwrap();
+    let rest = table(wide).await.unpivot([], ["id"], "name", "value").unwrap();
     assert_eq!(rest.count().await.unwrap(), 4);
-    let none = table(wide).await.unpivot(&[], &["id", "a", "b"], "name", "value");
+    let none = table(wide).await.unpivot([], ["id", "a", "b"], "name", "value");
     assert_eq!(none.unwrap_err().kind(), ErrorKind::Query);
 }
 
 #[tokio::test]
 async fn names_of_the_new_columns_are_taken_as_they_are() {
     let wide = "SELECT * FROM (VALUES (1, 10, 20)) AS t(id, a, b)";
-    let long = table(wide).await.unpivot(&["a", "b"], &["id"], "The.Year", "Amount \"x\"").unwrap();
+    let long = table(wide).await.unpivot(["a", "b"], ["id"], "The.Year", "Amount \"x\"").unwrap();
     assert_eq!(names(&long), ["id", "The.Year", "Amount \"x\""]);
     assert_eq!(texts(long).await, ["1|a|10", "1|b|20"]);
 }
@@ -94,7 +94,7 @@ async fn names_of_the_new_columns_are_taken_as_they_are() {
 #[tokio::test]
 async fn numbers_and_texts_become_texts() {
     let mixed = "SELECT 7 AS a, '007' AS b, 'x' AS c";
-    let long = table(mixed).await.unpivot(&["a", "b", "c"], &[], "name", "value").unwrap();
+    let long = table(mixed).await.unpivot(["a", "b", "c"], [], "name", "value").unwrap();
     assert_eq!(texts(long).await, ["a|7", "b|007", "c|x"]);
     let turned = table(mixed).await.transpose(None).await.unwrap();
     assert_eq!(texts(turned).await, ["7", "007", "x"]);
@@ -137,12 +137,12 @@ async fn lists_become_rows() {
          (3, NULL, NULL)) AS t(id, \"L\", m)",
     )
     .await;
-    let one = frame.clone().select([col("id"), col("l")]).unwrap().explode(&["l"]).unwrap();
+    let one = frame.clone().select([col("id"), col("l")]).unwrap().explode(["l"]).unwrap();
     let mut found = texts(one).await;
     found.sort();
     assert_eq!(found, ["1|10", "1|20", "2|NULL", "3|NULL"]);
-    let mut both = texts(frame.clone().explode(&["l", "m"]).unwrap()).await;
+    let mut both = texts(frame.clone().explode(["l", "m"]).unwrap()).await;
     both.sort();
     assert_eq!(both, ["1|10|x", "1|20|NULL", "2|NULL|y", "3|NULL|NULL"]);
-    assert_eq!(frame.explode(&["id"]).unwrap_err().kind(), ErrorKind::Query);
+    assert_eq!(frame.explode(["id"]).unwrap_err().kind(), ErrorKind::Query);
 }

@@ -107,13 +107,13 @@ async fn one_row_of_each_key() {
     assert_eq!(unique(&["k"], Keep::Any).columns(), ["id", "k", "n"]);
     let pairs = frame.clone().drop("id").unwrap();
     assert_eq!(
-        in_line_sorted(pairs.clone().unique(&[], Keep::Any).unwrap()).await,
+        in_line_sorted(pairs.clone().unique([], Keep::Any).unwrap()).await,
         "- 1 | - 2 | a 1 | b 2"
     );
-    assert_eq!(in_line_sorted(pairs.clone().unique(&[], Keep::None).unwrap()).await, "- 2 | b 2");
+    assert_eq!(in_line_sorted(pairs.clone().unique([], Keep::None).unwrap()).await, "- 2 | b 2");
     assert_eq!(in_line_sorted(pairs.distinct().unwrap()).await, "- 1 | - 2 | a 1 | b 2");
     assert_query_error(
-        frame.unique(&["kk"], Keep::Any),
+        frame.unique(["kk"], Keep::Any),
         "no column \"kk\"",
         Some("the columns are id, k, n"),
     );
@@ -206,9 +206,9 @@ async fn all_of_it_goes_to_disk() {
     };
     let rows = || many(&session).sort_by(&["-id"]).unwrap();
     // The first of 5 falling ids is the greatest: 4000 to 4999.
-    assert_eq!(sum(rows().unique(&["k"], Keep::First).unwrap()).await, "1000 4499500");
-    assert_eq!(sum(rows().unique(&["k"], Keep::Last).unwrap()).await, "1000 499500");
-    assert_eq!(sum(rows().unique(&["k"], Keep::None).unwrap()).await, "0 -");
+    assert_eq!(sum(rows().unique(["k"], Keep::First).unwrap()).await, "1000 4499500");
+    assert_eq!(sum(rows().unique(["k"], Keep::Last).unwrap()).await, "1000 499500");
+    assert_eq!(sum(rows().unique(["k"], Keep::None).unwrap()).await, "0 -");
     assert_eq!(sum(rows().tail(1000).unwrap()).await, "1000 499500");
     let last = frame_values(rows().tail(2).unwrap()).await;
     assert_eq!(last, [["1", "1"], ["0", "0"]]);
