@@ -9,7 +9,7 @@ use datafusion::logical_expr::{
 };
 
 use super::DataFrame;
-use super::names::{columns, under_its_name};
+use super::names::{columns, output_name, under_its_name};
 use super::sorted::SetSorted;
 use crate::error::Result;
 
@@ -106,7 +106,7 @@ pub(super) fn aggregated_in_order(expr: Expr, order: &[SortExpr]) -> Result<Expr
             keys.push(key.clone());
         }
     }
-    let name = expr.schema_name().to_string();
+    let name = output_name(&expr);
     let changed = expr.transform_up(|expr| {
         let Expr::AggregateFunction(mut aggregate) = expr else { return Ok(Transformed::no(expr)) };
         let params = &mut aggregate.params;
