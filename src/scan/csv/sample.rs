@@ -27,10 +27,13 @@ const HEAD_BYTES: u64 = 256 << 10;
 /// How many further places of a file are looked at, and how much is read at each.
 const PIECE_COUNT: u64 = 16;
 const PIECE_BYTES: u64 = 32 << 10;
+/// The front does not grow beyond this for the sake of long lines: it is not counted against the
+/// memory limit.
+const MOST_HEAD_BYTES: usize = 4 << 20;
 
 impl Sample {
     /// Reads the front of a file, so that it holds the first lines that are not skipped unless they
-    /// are longer than allowed, and pieces spread evenly over the rest, the last at its end.
+    /// are longer than 4 MiB, and pieces spread evenly over the rest, the last at its end.
     pub(crate) async fn read(
         store: &FileStore,
         object: &ObjectMeta,
@@ -44,7 +47,7 @@ impl Sample {
         loop {
             input.load(&mut piece, 0, count).await?;
             let head = &piece.bytes[..piece.bytes.len().min(count)];
-            if piece.at_end || !options.needs_more(head) {
+            if piece.at_end || count >= MOST_HEAD_BYTES || !options.needs_more(head) {
                 break;
             }
             count *= 2;
