@@ -115,6 +115,11 @@ impl Error {
         Self::new(ErrorKind::Input, message)
     }
 
+    /// The bytes of a serialized query are none.
+    pub(crate) fn damaged(what: impl fmt::Display) -> Self {
+        Self::input(format!("a serialized query is damaged: {what}"))
+    }
+
     /// Something that cannot happen did.
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Internal, message)

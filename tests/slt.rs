@@ -49,6 +49,8 @@ struct Mode {
     tight: bool,
     /// Whether operators keep nothing in memory that could be on disk.
     on_disk: bool,
+    /// Whether each query is written as bytes and read again before it runs.
+    serialized: bool,
 }
 
 /// More than any script needs.
@@ -60,7 +62,7 @@ const TIGHT_MEMORY_BYTES: u64 = 96 << 20;
 
 /// The modes. Another one that differs in its settings is another line; one that runs queries in
 /// another place also needs its own [`Mode::open`].
-const MODES: [Mode; 6] = [
+const MODES: [Mode; 7] = [
     Mode {
         name: "memory",
         threads: 2,
@@ -68,6 +70,7 @@ const MODES: [Mode; 6] = [
         memory_limit_bytes: AMPLE_MEMORY_BYTES,
         tight: false,
         on_disk: false,
+        serialized: false,
     },
     Mode {
         name: "one",
@@ -76,6 +79,7 @@ const MODES: [Mode; 6] = [
         memory_limit_bytes: AMPLE_MEMORY_BYTES,
         tight: false,
         on_disk: false,
+        serialized: false,
     },
     Mode {
         name: "four",
@@ -84,6 +88,7 @@ const MODES: [Mode; 6] = [
         memory_limit_bytes: AMPLE_MEMORY_BYTES,
         tight: false,
         on_disk: false,
+        serialized: false,
     },
     Mode {
         name: "spill",
@@ -92,6 +97,7 @@ const MODES: [Mode; 6] = [
         memory_limit_bytes: TIGHT_MEMORY_BYTES,
         tight: true,
         on_disk: false,
+        serialized: false,
     },
     Mode {
         name: "spill4",
@@ -100,6 +106,7 @@ const MODES: [Mode; 6] = [
         memory_limit_bytes: 2 * TIGHT_MEMORY_BYTES,
         tight: true,
         on_disk: false,
+        serialized: false,
     },
     Mode {
         name: "disk",
@@ -108,6 +115,16 @@ const MODES: [Mode; 6] = [
         memory_limit_bytes: AMPLE_MEMORY_BYTES,
         tight: false,
         on_disk: true,
+        serialized: false,
+    },
+    Mode {
+        name: "serialized",
+        threads: 2,
+        batch_rows: 8192,
+        memory_limit_bytes: AMPLE_MEMORY_BYTES,
+        tight: false,
+        on_disk: false,
+        serialized: true,
     },
 ];
 
@@ -201,7 +218,11 @@ async fn run(
 ) -> Result<()> {
     let session = mode.open(temp_dir).map_err(Failure)?;
     let mut runner = Runner::new(async || {
-        Ok(Database { session: session.clone(), spilled_bytes: Arc::clone(&spilled_bytes) })
+        Ok(Database {
+            session: session.clone(),
+            spilled_bytes: Arc::clone(&spilled_bytes),
+            serialized: mode.serialized,
+        })
     });
     runner.add_label(mode.name);
     if mode.tight {
@@ -257,6 +278,7 @@ struct Database {
     session: Session,
     /// Sum over all queries of the script.
     spilled_bytes: Arc<AtomicU64>,
+    serialized: bool,
 }
 
 impl Database {
@@ -264,6 +286,10 @@ impl Database {
         let mut last = DBOutput::StatementComplete(0);
         for statement in self.session.parse(sql)? {
             last = match self.session.execute(statement).await? {
+                Outcome::Rows(frame) if self.serialized => {
+                    let frame = self.read_again(frame).await?;
+                    self.rows(frame, sql.starts_with("-- header")).await?
+                }
                 Outcome::Rows(frame) => self.rows(frame, sql.starts_with("-- header")).await?,
                 Outcome::Plan(frame) => {
                     let text = frame.plan_text().await?;
@@ -275,6 +301,17 @@ impl Database {
             };
         }
         Ok(last)
+    }
+
+    /// The same query, from bytes. What changes something cannot be written.
+    async fn read_again(&self, frame: DataFrame) -> brimful::Result<DataFrame> {
+        match frame.serialize().await {
+            Ok(bytes) => self.session.deserialize(&bytes).await,
+            Err(error) if error.to_string().ends_with("only queries can be serialized") => {
+                Ok(frame)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     async fn rows(&self, frame: DataFrame, header: bool) -> brimful::Result<DBOutput<Type>> {

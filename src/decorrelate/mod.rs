@@ -36,7 +36,7 @@ use datafusion::optimizer::AnalyzerRule;
 use domain::{columns, projected, restored};
 use push_join::filters_of;
 use refs::{free, has, holds_subquery, subquery_of};
-use simple::{is_aggregate_by_equality, is_bound, is_filtered, is_never_null};
+use simple::{has_a_row, is_aggregate_by_equality, is_bound, is_filtered, is_never_null};
 use value::Input;
 
 /// Makes joins of the subqueries that DataFusion's rules refuse, or would get wrong.
@@ -92,7 +92,8 @@ fn is_ours(plan: &LogicalPlan, expr: &Expr) -> Result<bool> {
     let Expr::ScalarSubquery(subquery) = expr else { return Ok(true) };
     let rows = subquery.subquery.as_ref();
     if free(rows)?.is_empty() {
-        return Ok(false);
+        // DataFusion takes the value to be one of the column, though there may be no row.
+        return Ok(!rows.schema().field(0).is_nullable() && !has_a_row(rows));
     }
     let is_plain = matches!(plan, LogicalPlan::Projection(_) | LogicalPlan::Filter(_));
     let input = plan.inputs().first().map(|input| Arc::clone(input.schema()));

@@ -4,7 +4,9 @@ use datafusion::common::DFSchema;
 use datafusion::error::Result;
 use datafusion::logical_expr::expr::InSubquery;
 use datafusion::logical_expr::utils::split_conjunction;
-use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Operator};
+use datafusion::logical_expr::{
+    Expr, ExprSchemable, LogicalPlan, Operator, Projection, SubqueryAlias,
+};
 
 use super::refs::{free, has, holds_subquery};
 
@@ -82,6 +84,18 @@ fn is_equality(expr: &Expr) -> bool {
     let sides = (binary.left.as_ref(), binary.right.as_ref());
     binary.op == Operator::Eq
         && (is_outer(sides.0) && is_inner(sides.1) || is_inner(sides.0) && is_outer(sides.1))
+}
+
+/// Whether a plan is known to have a row.
+pub(super) fn has_a_row(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::Projection(Projection { input, .. })
+        | LogicalPlan::SubqueryAlias(SubqueryAlias { input, .. }) => has_a_row(input),
+        LogicalPlan::Aggregate(aggregate) => aggregate.group_expr.is_empty(),
+        LogicalPlan::EmptyRelation(relation) => relation.produce_one_row,
+        LogicalPlan::Values(values) => !values.values.is_empty(),
+        _ => false,
+    }
 }
 
 /// Whether every outer column of a plan is of this schema.

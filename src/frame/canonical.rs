@@ -7,10 +7,11 @@ use arrow::array::{Array, ArrayRef, AsArray, ListArray, StructArray};
 use arrow::compute::cast;
 use arrow::datatypes::{ArrowPrimitiveType, DataType, Field, FieldRef, Float32Type, Float64Type};
 use datafusion::error::Result;
+use serde::{Deserialize, Serialize};
 
 use super::DataFrame;
-use super::function::{Operation, call};
 use super::names::columns;
+use crate::functions::operation::{Operation, call};
 
 /// The type that values of a type are compared in.
 pub(super) fn canonical_type(data_type: &DataType) -> DataType {
@@ -66,8 +67,8 @@ where
     Arc::new(values.as_primitive::<T>().unary::<_, T>(plain))
 }
 
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Canonical;
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Canonical;
 
 impl fmt::Display for Canonical {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -76,6 +77,8 @@ impl fmt::Display for Canonical {
 }
 
 impl Operation for Canonical {
+    const KIND: &'static str = "canonical";
+
     fn gives(&self, types: &[DataType]) -> Result<DataType> {
         Ok(canonical_type(&types[0]))
     }

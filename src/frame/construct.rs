@@ -17,13 +17,14 @@ use datafusion::common::{ScalarValue, exec_datafusion_err};
 use datafusion::datasource::MemTable;
 use datafusion::logical_expr::Expr;
 use datafusion::prelude::cast;
+use serde::{Deserialize, Serialize};
 
-use super::function::{Operation, call};
 use super::names::check_distinct;
 use super::period::Period;
 use super::upsample::Steps;
 use super::{DataFrame, col};
 use crate::error::{Error, Result};
+use crate::functions::operation::{Operation, call};
 use crate::scan::files::{FileKind, FileTable};
 use crate::scan::options::{FileOptions, parse_compression};
 use crate::session::Session;
@@ -114,8 +115,8 @@ impl Moment {
 }
 
 /// The moment of each number, from 0, of a regular series.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Series {
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Series {
     start: i64,
     steps: Steps,
 }
@@ -155,6 +156,8 @@ impl fmt::Display for Series {
 }
 
 impl Operation for Series {
+    const KIND: &'static str = "series";
+
     fn gives(&self, _: &[DataType]) -> datafusion::error::Result<DataType> {
         Ok(DataType::Timestamp(TimeUnit::Microsecond, None))
     }

@@ -10,10 +10,11 @@ use datafusion::functions_aggregate::expr_fn::{count, max, min};
 use datafusion::functions_aggregate::percentile_cont::percentile_cont;
 use datafusion::functions_nested::expr_fn::{array_element, make_array};
 use datafusion::logical_expr::{Expr, cast, lit};
+use serde::{Deserialize, Serialize};
 
-use super::function::{Operation, call};
 use super::{DataFrame, col};
 use crate::error::{Error, Result};
+use crate::functions::operation::{Operation, call};
 
 /// More bins than this are a mistake.
 const MOST_BINS: usize = 1_000;
@@ -53,8 +54,8 @@ pub(super) fn cut(
 }
 
 /// The number of the interval between breaks that a number is in; NULL for NaN.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Interval {
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Interval {
     /// The bits of the numbers, which unlike these are equal or not.
     breaks: Vec<u64>,
     left_closed: bool,
@@ -77,6 +78,8 @@ impl fmt::Display for Interval {
 }
 
 impl Operation for Interval {
+    const KIND: &'static str = "interval";
+
     fn takes(&self, _: &[DataType]) -> Vec<DataType> {
         vec![DataType::Float64]
     }

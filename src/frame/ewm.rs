@@ -14,12 +14,13 @@ use datafusion::logical_expr::{
     Expr, LimitEffect, PartitionEvaluator, Signature, Volatility, WindowUDF, WindowUDFImpl, cast,
 };
 use datafusion::physical_expr::PhysicalExpr;
+use serde::{Deserialize, Serialize};
 
 use super::window::{rows, window};
 use crate::error::{Error, Result};
 
 /// How fast values lose weight with each row.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Ewm {
     alpha: f64,
     adjust: bool,
@@ -104,7 +105,7 @@ impl Ewm {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) enum Moment {
     Mean,
     Variance,
@@ -113,9 +114,37 @@ pub(super) enum Moment {
 
 /// The mean, variance or deviation up to each row; NULL where the value is.
 pub(super) fn ewm(expr: Expr, moment: Moment, ewm: Ewm) -> Expr {
-    let function = EwmFunction { moment, ewm, signature: Signature::any(1, Volatility::Immutable) };
+    let function = EwmFunction::new(moment, ewm);
     let argument = cast(expr, DataType::Float64);
     window(Arc::new(WindowUDF::from(function)), vec![argument], rows(None, None))
+}
+
+/// A window function of ours as it is written down.
+#[derive(Serialize, Deserialize)]
+enum Written {
+    Ewm(Moment, Ewm),
+    CumProd,
+}
+
+/// What makes a window function again, as JSON, if it is one of ours.
+pub(crate) fn written_window(function: &WindowUDF) -> Option<String> {
+    let inner = function.inner();
+    let written = match inner.downcast_ref::<EwmFunction>() {
+        Some(EwmFunction { moment, ewm, .. }) => Written::Ewm(*moment, *ewm),
+        None => inner.is::<CumProd>().then_some(Written::CumProd)?,
+    };
+    serde_json::to_string(&written).ok()
+}
+
+/// The window function that [`written_window`] has written.
+///
+/// # Errors
+/// If it is none.
+pub(crate) fn read_window(written: &[u8]) -> serde_json::Result<Arc<WindowUDF>> {
+    Ok(Arc::new(match serde_json::from_slice(written)? {
+        Written::Ewm(moment, ewm) => WindowUDF::from(EwmFunction::new(moment, ewm)),
+        Written::CumProd => WindowUDF::from(CumProd::new()),
+    }))
 }
 
 #[derive(Debug)]
@@ -123,6 +152,12 @@ struct EwmFunction {
     moment: Moment,
     ewm: Ewm,
     signature: Signature,
+}
+
+impl EwmFunction {
+    fn new(moment: Moment, ewm: Ewm) -> Self {
+        EwmFunction { moment, ewm, signature: Signature::any(1, Volatility::Immutable) }
+    }
 }
 
 impl PartialEq for EwmFunction {
@@ -271,13 +306,18 @@ impl PartitionEvaluator for Weights {
 
 /// The product of all values up to each row; NULL where the value is.
 pub(super) fn cum_prod(expr: Expr) -> Expr {
-    let function = CumProd { signature: Signature::user_defined(Volatility::Immutable) };
-    window(Arc::new(WindowUDF::from(function)), vec![expr], rows(None, None))
+    window(Arc::new(WindowUDF::from(CumProd::new())), vec![expr], rows(None, None))
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct CumProd {
     signature: Signature,
+}
+
+impl CumProd {
+    fn new() -> Self {
+        CumProd { signature: Signature::user_defined(Volatility::Immutable) }
+    }
 }
 
 impl WindowUDFImpl for CumProd {

@@ -10,8 +10,6 @@
 //! - `missing`: NULLs and NaNs
 //! - `inspect`: what a frame is
 //! - `output`: running it; `write`: files
-//! - `function`: what has no name in SQL, as a value that says what is done; used by `accessors`, `cut`,
-//!   `replace`, `signed` and `canonical`
 
 mod apply;
 mod columns;
@@ -43,7 +41,6 @@ mod checkpoint;
 mod cut;
 mod ewm;
 mod fill;
-mod function;
 mod many;
 mod map;
 mod methods;
@@ -63,9 +60,10 @@ use std::sync::Arc;
 use datafusion::catalog::TableProvider;
 use datafusion::common::Column;
 use datafusion::dataframe::DataFrame as Plan;
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::logical_expr::{Expr, LogicalPlan, ScalarUDF};
 
 use crate::error::Result;
+use crate::functions::operation::Written;
 use crate::session::Session;
 use names::exact_columns;
 
@@ -80,7 +78,7 @@ pub use join::{Join, JoinOptions, Validate};
 pub use missing::Fill;
 pub use rows::Keep;
 pub use selectors::Selector;
-pub(crate) use sorted::SortedInputs;
+pub(crate) use sorted::{SetSorted, SortedInputs};
 pub use write::{IfExists, WriteOptions};
 
 pub use asof::AsofOptions;
@@ -88,11 +86,13 @@ pub(crate) use describe::{SUMMARY_COLUMNS, summary};
 
 pub use accessors::{DateTime, Json, List, Roll, Text};
 pub use ewm::Ewm;
+pub(crate) use ewm::{read_window, written_window};
 pub(crate) use many::Many;
 pub use many::collect_all;
-pub(crate) use map::Maps;
+pub(crate) use map::{MapNode, Maps};
 pub use methods::ExprMethods;
 pub use period::Period;
+pub(crate) use persist::{in_place_of_scan, origin_of_persisted};
 pub use resample::{DynamicGroups, Label};
 pub use rolling::{Closed, Rolling, RollingBy, RollingGroups};
 pub use running::{CancelHandle, RunningQuery};
@@ -131,6 +131,20 @@ pub fn col(name: impl Into<String>) -> Expr {
     Expr::Column(Column::new_unqualified(name))
 }
 
+/// The function of a dataframe, without a name in SQL, that is written so.
+pub(crate) fn operation(written: Written<'_>) -> Option<Result<ScalarUDF>> {
+    written
+        .read::<accessors::Change>()
+        .or_else(|| written.read::<accessors::Edit>())
+        .or_else(|| written.read::<accessors::Length>())
+        .or_else(|| written.read::<canonical::Canonical>())
+        .or_else(|| written.read::<construct::Series>())
+        .or_else(|| written.read::<cut::Interval>())
+        .or_else(|| written.read::<replace::Replace>())
+        .or_else(|| written.read::<signed::Signed>())
+        .or_else(|| written.read::<unique_keys::Once>())
+}
+
 impl DataFrame {
     pub(crate) fn new(session: Session, plan: Plan) -> Self {
         DataFrame { session, plan }
@@ -138,6 +152,15 @@ impl DataFrame {
 
     fn with(&self, plan: Plan) -> Self {
         DataFrame { session: self.session.clone(), plan }
+    }
+
+    /// The session that the query runs in.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    pub(crate) fn logical_plan(&self) -> &LogicalPlan {
+        self.plan.logical_plan()
     }
 
     fn logical(&self) -> LogicalPlan {

@@ -4,8 +4,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use arrow::compute::kernels::cast_utils::parse_interval_month_day_nano;
+use arrow::datatypes::TimeUnit;
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{Expr, lit};
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
@@ -26,7 +28,7 @@ const TIMES: [(i64, &str); 6] = [
 /// As a text it is a list of whole numbers with their units, without anything between: `ns`, `us`,
 /// `ms`, `s`, `m` (minutes), `h`, `d`, `w`, `mo` (months), `q` (quarters), `y`; or `i` alone, steps
 /// of a column of whole numbers. A leading `-` is for all of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Period {
     months: i32,
     days: i32,
@@ -257,6 +259,16 @@ impl fmt::Display for Period {
         }
         Ok(())
     }
+}
+
+/// How Arrow's units of time are written down.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "TimeUnit")]
+pub(super) enum TimeUnitName {
+    Second,
+    Millisecond,
+    Microsecond,
+    Nanosecond,
 }
 
 #[cfg(test)]

@@ -10,7 +10,9 @@ use datafusion::common::Statistics;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::datasource::source_as_provider;
 use datafusion::error::Result as DataFusionResult;
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, SubqueryAlias, TableType};
+use datafusion::logical_expr::{
+    Expr, LogicalPlan, LogicalPlanBuilder, SubqueryAlias, TableScan, TableType,
+};
 use datafusion::physical_plan::ExecutionPlan;
 
 use super::{DataFrame, Plan};
@@ -65,10 +67,22 @@ impl DataFrame {
 fn origin(node: &LogicalPlan) -> DataFusionResult<Option<LogicalPlan>> {
     let LogicalPlan::TableScan(scan) = node else { return Ok(None) };
     let provider = source_as_provider(&scan.source)?;
-    let Some(kept) = (provider.as_ref() as &dyn Any).downcast_ref::<Persisted>() else {
-        return Ok(None);
-    };
-    let named = SubqueryAlias::try_new(Arc::new(kept.origin.clone()), scan.table_name.clone())?;
+    let origin = origin_of_persisted(provider.as_ref());
+    origin.map(|origin| in_place_of_scan(scan, origin.clone())).transpose()
+}
+
+/// The plan that the rows of a table came from, if they were kept for a frame.
+pub(crate) fn origin_of_persisted(table: &dyn TableProvider) -> Option<&LogicalPlan> {
+    let kept = (table as &dyn Any).downcast_ref::<Persisted>()?;
+    Some(&kept.origin)
+}
+
+/// A plan with the columns of a table, in place of a scan of it.
+pub(crate) fn in_place_of_scan(
+    scan: &TableScan,
+    plan: LogicalPlan,
+) -> DataFusionResult<LogicalPlan> {
+    let named = SubqueryAlias::try_new(Arc::new(plan), scan.table_name.clone())?;
     let mut plan = LogicalPlanBuilder::from(LogicalPlan::SubqueryAlias(named));
     for filter in &scan.filters {
         plan = plan.filter(filter.clone())?;
@@ -80,7 +94,7 @@ fn origin(node: &LogicalPlan) -> DataFusionResult<Option<LogicalPlan>> {
     if let Some(fetch) = scan.fetch {
         plan = plan.limit(0, Some(fetch))?;
     }
-    Ok(Some(plan.build()?))
+    plan.build()
 }
 
 /// Rows that are kept, and the plan they came from.

@@ -11,9 +11,10 @@ use datafusion::common::plan_err;
 use datafusion::error::Result;
 use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::type_coercion::binary::{comparison_coercion, type_union_coercion};
+use serde::{Deserialize, Serialize};
 
 use super::canonical::canonical;
-use super::function::{Operation, call};
+use crate::functions::operation::{Operation, call};
 
 /// The new value of the first pair whose old value this is, or the value itself.
 pub(super) fn replaced(value: Expr, pairs: impl IntoIterator<Item = (Expr, Expr)>) -> Expr {
@@ -25,8 +26,8 @@ pub(super) fn replaced(value: Expr, pairs: impl IntoIterator<Item = (Expr, Expr)
 }
 
 /// Takes a value, the old ones and the new ones.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Replace {
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Replace {
     pairs: usize,
 }
 
@@ -37,6 +38,8 @@ impl fmt::Display for Replace {
 }
 
 impl Operation for Replace {
+    const KIND: &'static str = "replace";
+
     fn takes(&self, types: &[DataType]) -> Vec<DataType> {
         let (olds, news) = types[1..].split_at(self.pairs);
         let common = |others: &[DataType], of: fn(&DataType, &DataType) -> Option<DataType>| {

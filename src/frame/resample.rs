@@ -353,7 +353,8 @@ impl Grid {
     pub(super) fn back(&self, moment: Expr) -> Expr {
         match &self.data_type {
             DataType::Timestamp(_, zone @ Some(_)) if self.every.is_of_calendar() => {
-                changed(moment, Change::ReplaceZone { zone: zone.clone(), unclear: Unclear::First })
+                let zone = zone.as_deref().map(str::to_string);
+                changed(moment, Change::ReplaceZone { zone, unclear: Unclear::First })
             }
             DataType::Date32 | DataType::Date64 if self.is_of_days => {
                 cast(moment, self.data_type.clone())

@@ -7,8 +7,9 @@ use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::DataType;
 use datafusion::error::Result;
 use datafusion::logical_expr::Expr;
+use serde::{Deserialize, Serialize};
 
-use super::function::{Operation, call};
+use crate::functions::operation::{Operation, call};
 
 /// The same numbers in a signed type, if theirs is unsigned. Those above the greatest signed number
 /// of 64 bits are an error.
@@ -16,8 +17,8 @@ pub(super) fn signed(expr: Expr) -> Expr {
     call(Signed, vec![expr])
 }
 
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Signed;
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Signed;
 
 impl fmt::Display for Signed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -26,6 +27,8 @@ impl fmt::Display for Signed {
 }
 
 impl Operation for Signed {
+    const KIND: &'static str = "signed";
+
     fn gives(&self, types: &[DataType]) -> Result<DataType> {
         Ok(match &types[0] {
             DataType::UInt8 => DataType::Int16,

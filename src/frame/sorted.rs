@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::compute::SortOptions;
+use arrow::datatypes::SchemaRef;
 use arrow::row::{OwnedRow, RowConverter, SortField};
 use async_trait::async_trait;
 use datafusion::catalog::Session;
@@ -27,6 +28,7 @@ use futures::StreamExt;
 use super::DataFrame;
 use crate::error::Error;
 use crate::kernel::{counted, until_error};
+use crate::serialize::WrittenNode;
 
 impl DataFrame {
     /// Says that the rows are sorted by these columns, as [`DataFrame::sort_by`] would have them, so
@@ -47,7 +49,7 @@ impl DataFrame {
 
 /// The rows of the input, which are sorted by columns.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Hash)]
-pub(super) struct SetSorted {
+pub(crate) struct SetSorted {
     input: LogicalPlan,
     pub(super) order: Vec<SortExpr>,
 }
@@ -60,6 +62,27 @@ impl SetSorted {
             other => internal_err!("rows sorted by {other}"),
         });
         places.collect()
+    }
+}
+
+impl WrittenNode for SetSorted {
+    const KIND: &'static str = "set_sorted";
+
+    fn state(&self) -> Option<String> {
+        let keys: Vec<_> = self.order.iter().map(|key| (key.asc, key.nulls_first)).collect();
+        serde_json::to_string(&keys).ok()
+    }
+
+    fn read(state: &str, _: SchemaRef, exprs: Vec<Expr>, inputs: Vec<LogicalPlan>) -> Result<Self> {
+        let keys: Vec<(bool, bool)> = serde_json::from_str(state).map_err(Error::damaged)?;
+        let order = exprs
+            .into_iter()
+            .zip(keys)
+            .map(|(expr, (asc, nulls_first))| expr.sort(asc, nulls_first));
+        match <[LogicalPlan; 1]>::try_from(inputs) {
+            Ok([input]) => Ok(SetSorted { input, order: order.collect() }),
+            Err(inputs) => internal_err!("the order of {} plans", inputs.len()),
+        }
     }
 }
 

@@ -1,23 +1,23 @@
 //! The check that a key is there once, made while the rows pass.
 
 use std::fmt;
+use std::sync::Arc;
 
-use arrow::array::{Array, AsArray};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
 use arrow::datatypes::{DataType, Int64Type};
 use arrow::util::display::array_value_to_string;
-use datafusion::common::{Result as PlanResult, ScalarValue, exec_err};
+use datafusion::common::{Result as PlanResult, exec_err};
 use datafusion::functions_aggregate::count::count_all_window;
-use datafusion::logical_expr::{
-    ColumnarValue, Expr, ExprFunctionExt, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-    Volatility,
-};
+use datafusion::logical_expr::{Expr, ExprFunctionExt};
+use serde::{Deserialize, Serialize};
 
 use super::DataFrame;
 use super::names::{columns, columns_of, free_name};
 use crate::error::{Error, Result};
+use crate::functions::operation::{Operation, check};
 
 /// A side of a join.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) enum Side {
     Left,
     Right,
@@ -49,40 +49,35 @@ pub(super) fn checked(
     let count = count_all_window().partition_by(keys.clone()).build()?;
     let counted = frame.project(all.clone().into_iter().chain([count.alias(&size)]))?;
     let names = names.into_iter().map(str::to_string).collect();
-    let once =
-        Once { names, side, nulls_equal, signature: Signature::variadic_any(Volatility::Volatile) };
     let count = columns_of(counted.plan.schema(), &[&size])?;
-    let once = ScalarUDF::new_from_impl(once).call(count.into_iter().chain(keys).collect());
+    let args = count.into_iter().chain(keys).collect();
+    let once = check(Once { names, side, nulls_equal }, args);
     counted.filter(once)?.project(all)
 }
 
 /// True; or an error if the first argument, a count, is above 1. The others are the keys.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Once {
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Once {
     names: Vec<String>,
     side: Side,
     nulls_equal: bool,
-    signature: Signature,
 }
 
-impl ScalarUDFImpl for Once {
-    fn name(&self) -> &str {
-        "is_there_once"
+impl fmt::Display for Once {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("is_there_once")
     }
+}
 
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
+impl Operation for Once {
+    const KIND: &'static str = "once";
 
-    fn return_type(&self, _arguments: &[DataType]) -> PlanResult<DataType> {
+    fn gives(&self, _: &[DataType]) -> PlanResult<DataType> {
         Ok(DataType::Boolean)
     }
 
-    fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> PlanResult<ColumnarValue> {
-        let rows = arguments.number_rows;
-        let arrays = arguments.args.iter().map(|column| column.to_array(rows));
-        let arrays = arrays.collect::<PlanResult<Vec<_>>>()?;
-        let Some((counts, keys)) = arrays.split_first() else {
+    fn compute(&self, columns: &[ArrayRef], _: &DataType) -> PlanResult<ArrayRef> {
+        let Some((counts, keys)) = columns.split_first() else {
             return exec_err!("a check of keys without keys");
         };
         let counts = counts.as_primitive::<Int64Type>();
@@ -107,6 +102,6 @@ impl ScalarUDFImpl for Once {
                     .into());
             }
         }
-        Ok(ColumnarValue::Scalar(ScalarValue::Boolean(Some(true))))
+        Ok(Arc::new(BooleanArray::from(vec![true; counts.len()])))
     }
 }

@@ -4,21 +4,23 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, UInt64Array};
 use arrow::compute::{cast, take};
-use arrow::datatypes::{DataType, Field, Int64Type, Schema, TimeUnit};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit};
 use chrono::{DateTime, Months};
 use datafusion::common::NullEquality;
 use datafusion::functions_aggregate::min_max::{max, min};
-use datafusion::logical_expr::{JoinType, LogicalPlanBuilder};
+use datafusion::logical_expr::{Extension, JoinType, LogicalPlan, LogicalPlanBuilder};
+use serde::{Deserialize, Serialize};
 
 use super::join::{LEFT, RIGHT, keys_of, of};
-use super::map::Pieces;
+use super::map::{Function, MapNode, Pieces};
 use super::names::{exact_names, free_name};
-use super::period::Period;
+use super::period::{Period, TimeUnitName};
 use super::resample::Grid;
 use super::rolling::{nanoseconds, unit_of};
 use super::window::columns;
 use super::{DataFrame, Plan, col};
 use crate::error::{Error, Result};
+use crate::table::check_names;
 
 /// Moments that are made at once.
 const BATCH_ROWS: i64 = 8192;
@@ -82,12 +84,11 @@ impl DataFrame {
         fields.push(Arc::new(Field::new(time, moment, true)));
         let steps = Steps::new(grid.every, unit)?;
         let series = Arc::new(Schema::new(fields));
-        let made = Arc::clone(&series);
-        let function = move |batch: RecordBatch| -> Result<Pieces> {
-            let moments = moments(&batch, steps, Arc::clone(&made))?;
-            Ok(Box::new(moments))
-        };
-        let series = bounds.mapped("upsample", Arc::new(function), series, None)?;
+        check_names(&series)?;
+        let (state, input) = bounds.plan.into_parts();
+        let node = Arc::new(MapNode::upsample(input, steps, series)?);
+        let series = Plan::new(state, LogicalPlan::Extension(Extension { node }));
+        let series = DataFrame::new(bounds.session, series);
         let mut exprs = columns(by);
         exprs.push(grid.back(col(time)).alias(time));
         series.select(exprs)
@@ -117,10 +118,11 @@ impl DataFrame {
 }
 
 /// How moments follow each other: months, and so much of a unit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) struct Steps {
     months: i32,
     rest: i64,
+    #[serde(with = "TimeUnitName")]
     unit: TimeUnit,
 }
 
@@ -135,6 +137,14 @@ impl Steps {
             _ => Err(Error::query(format!("no column of this type has moments {every} apart"))
                 .with_hint("cast it to timestamp(9)")),
         }
+    }
+
+    /// What makes the moments of a batch of bounds.
+    pub(super) fn function(self, schema: SchemaRef) -> Function {
+        Arc::new(move |batch: RecordBatch| {
+            let moments = moments(&batch, self, Arc::clone(&schema))?;
+            Ok(Box::new(moments) as Pieces)
+        })
     }
 
     /// The moment of a number after another, or before if they go back.

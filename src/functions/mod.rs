@@ -15,6 +15,7 @@ mod lambda;
 mod list;
 mod map;
 mod math;
+pub(crate) mod operation;
 mod rows;
 mod scalar;
 mod shorthand;

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
+use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::Session;
 use datafusion::common::{DFSchema, DFSchemaRef, internal_err};
@@ -14,6 +15,8 @@ use datafusion::logical_expr::{
 };
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
+
+use crate::serialize::WrittenNode;
 
 /// The rows of a plan, of which no more is known than their types. Filters and projections go
 /// through it; nothing of it is left in a physical plan.
@@ -37,6 +40,13 @@ impl Apart {
         Ok(Apart { input, schema: Arc::new(schema) })
     }
 
+    fn of(mut inputs: Vec<LogicalPlan>) -> Result<Self> {
+        match (inputs.pop(), inputs.is_empty()) {
+            (Some(input), true) => Apart::new(input),
+            _ => internal_err!("rows set apart have one input"),
+        }
+    }
+
     /// The rows inside of a node of this kind.
     pub(crate) fn input(node: &Extension) -> Option<&LogicalPlan> {
         node.node.as_any().downcast_ref::<Apart>().map(|apart| &apart.input)
@@ -46,6 +56,18 @@ impl Apart {
 impl PartialOrd for Apart {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         self.input.partial_cmp(&other.input)
+    }
+}
+
+impl WrittenNode for Apart {
+    const KIND: &'static str = "apart";
+
+    fn state(&self) -> Option<String> {
+        Some(String::new())
+    }
+
+    fn read(_: &str, _: SchemaRef, _: Vec<Expr>, inputs: Vec<LogicalPlan>) -> Result<Self> {
+        Apart::of(inputs)
     }
 }
 
@@ -74,11 +96,8 @@ impl UserDefinedLogicalNodeCore for Apart {
         write!(f, "Apart")
     }
 
-    fn with_exprs_and_inputs(&self, _: Vec<Expr>, mut inputs: Vec<LogicalPlan>) -> Result<Self> {
-        match (inputs.pop(), inputs.is_empty()) {
-            (Some(input), true) => Apart::new(input),
-            _ => internal_err!("rows set apart have one input"),
-        }
+    fn with_exprs_and_inputs(&self, _: Vec<Expr>, inputs: Vec<LogicalPlan>) -> Result<Self> {
+        Apart::of(inputs)
     }
 
     fn necessary_children_exprs(&self, columns: &[usize]) -> Option<Vec<Vec<usize>>> {

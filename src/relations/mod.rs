@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use datafusion::logical_expr::{Extension, LogicalPlan, UserDefinedLogicalNode};
 
-pub(crate) use asof::AsofPlanner;
+pub(crate) use asof::{AsofNode, AsofPlanner};
 
 fn extension(node: impl UserDefinedLogicalNode + 'static) -> LogicalPlan {
     LogicalPlan::Extension(Extension { node: Arc::new(node) })

@@ -8,21 +8,25 @@
 //! the number of threads and the order in which they read. That reads all columns, and needs to find
 //! the copies.
 
-use std::sync::{Arc, LazyLock};
+use std::fmt;
+use std::sync::Arc;
 
-use arrow::array::{AsArray, Float64Array, UInt64Array};
+use arrow::array::{ArrayRef, AsArray, Float64Array, UInt64Array};
 use arrow::datatypes::{DataType, UInt64Type};
 use datafusion::common::hash_utils::{QualityRandomState, create_hashes};
-use datafusion::common::{Column, exec_err};
+use datafusion::common::{Column, plan_err};
 use datafusion::error::Result;
 use datafusion::functions::expr_fn::random;
 use datafusion::functions_aggregate::count::count_udaf;
 use datafusion::functions_window::expr_fn::row_number;
 use datafusion::logical_expr::expr::WindowFunction;
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, ExprFunctionExt, LogicalPlan, LogicalPlanBuilder, ScalarFunctionArgs,
-    ScalarUDF, ScalarUDFImpl, Signature, Volatility, WindowFunctionDefinition, cast, lit,
+    Expr, ExprFunctionExt, LogicalPlan, LogicalPlanBuilder, ScalarUDF, WindowFunctionDefinition,
+    cast, lit,
 };
+use serde::{Deserialize, Serialize};
+
+use crate::functions::operation::{Operation, Written, call};
 
 /// How much of the rows a sample has.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -130,60 +134,46 @@ fn numbered(input: LogicalPlan, seed: Option<u64>) -> Result<LogicalPlan> {
     let Some(seed) = seed else {
         return plan.project(with(random().alias(NUMBER)))?.build();
     };
-    let hash = ROW_HASH.call(all.clone());
+    let hash = call(RowHash, all.clone());
     let copy = row_number().partition_by(vec![column(HASH)]).build()?;
-    let number = UNIFORM.call(vec![column(HASH), column(COPY), lit(seed)]);
+    let number = call(Uniform, vec![column(HASH), column(COPY), lit(seed)]);
     plan.project(with(hash.alias(HASH)))?
         .window([copy.alias(COPY)])?
         .project(with(number.alias(NUMBER)))?
         .build()
 }
 
-static ROW_HASH: LazyLock<ScalarUDF> = LazyLock::new(|| ScalarUDF::new_from_impl(RowHash::new()));
-static UNIFORM: LazyLock<ScalarUDF> = LazyLock::new(|| ScalarUDF::new_from_impl(Uniform::new()));
-
 /// A hash of all arguments.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct RowHash {
-    signature: Signature,
-}
+#[derive(Debug, Serialize, Deserialize)]
+struct RowHash;
 
-impl RowHash {
-    fn new() -> Self {
-        RowHash { signature: Signature::variadic_any(Volatility::Immutable) }
+impl fmt::Display for RowHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("__row_hash")
     }
 }
 
-impl ScalarUDFImpl for RowHash {
-    fn name(&self) -> &'static str {
-        "__row_hash"
-    }
+impl Operation for RowHash {
+    const KIND: &'static str = "row_hash";
 
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+    fn gives(&self, _: &[DataType]) -> Result<DataType> {
         Ok(DataType::UInt64)
     }
 
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let columns = ColumnarValue::values_to_arrays(&args.args)?;
-        let mut hashes = vec![0; args.number_rows];
-        create_hashes(&columns, &QualityRandomState::with_seed(0), &mut hashes)?;
-        Ok(ColumnarValue::Array(Arc::new(UInt64Array::from(hashes))))
+    fn compute(&self, columns: &[ArrayRef], _: &DataType) -> Result<ArrayRef> {
+        let mut hashes = vec![0; columns.first().map_or(0, |column| column.len())];
+        create_hashes(columns, &QualityRandomState::with_seed(0), &mut hashes)?;
+        Ok(Arc::new(UInt64Array::from(hashes)))
     }
 }
 
 /// A number between 0 and 1, without 1, that follows from a hash, a copy and a seed.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Uniform {
-    signature: Signature,
-}
+#[derive(Debug, Serialize, Deserialize)]
+struct Uniform;
 
-impl Uniform {
-    fn new() -> Self {
-        Uniform { signature: Signature::exact(vec![DataType::UInt64; 3], Volatility::Immutable) }
+impl fmt::Display for Uniform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("__uniform")
     }
 }
 
@@ -200,31 +190,32 @@ fn fraction(number: u64) -> f64 {
     (number >> (u64::BITS - f64::MANTISSA_DIGITS)) as f64 / (1_u64 << f64::MANTISSA_DIGITS) as f64
 }
 
-impl ScalarUDFImpl for Uniform {
-    fn name(&self) -> &'static str {
-        "__uniform"
+impl Operation for Uniform {
+    const KIND: &'static str = "uniform";
+
+    fn takes(&self, types: &[DataType]) -> Vec<DataType> {
+        vec![DataType::UInt64; types.len()]
     }
 
-    fn signature(&self) -> &Signature {
-        &self.signature
+    fn gives(&self, types: &[DataType]) -> Result<DataType> {
+        match types {
+            [_, _, _] => Ok(DataType::Float64),
+            _ => plan_err!("{self} takes a hash, a copy and a seed"),
+        }
     }
 
-    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Float64)
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let columns = ColumnarValue::values_to_arrays(&args.args)?;
-        let [hashes, copies, seeds] = columns.as_slice() else {
-            return exec_err!("{} takes a hash, a copy and a seed", self.name());
-        };
-        let number = |column: usize, row: usize| {
-            [hashes, copies, seeds][column].as_primitive::<UInt64Type>().value(row)
-        };
-        let numbers = (0..args.number_rows).map(|row| {
-            let seeded = mixed(number(0, row) ^ mixed(number(2, row)));
-            fraction(mixed(seeded.wrapping_add(number(1, row))))
+    fn compute(&self, columns: &[ArrayRef], _: &DataType) -> Result<ArrayRef> {
+        let [hashes, copies, seeds] =
+            [0, 1, 2].map(|column: usize| columns[column].as_primitive::<UInt64Type>().values());
+        let numbers = hashes.iter().zip(copies).zip(seeds).map(|((hash, copy), seed)| {
+            let seeded = mixed(hash ^ mixed(*seed));
+            fraction(mixed(seeded.wrapping_add(*copy)))
         });
-        Ok(ColumnarValue::Array(Arc::new(Float64Array::from_iter_values(numbers))))
+        Ok(Arc::new(Float64Array::from_iter_values(numbers)))
     }
+}
+
+/// The function of a sample that is written so.
+pub(crate) fn operation(written: Written<'_>) -> Option<crate::Result<ScalarUDF>> {
+    written.read::<RowHash>().or_else(|| written.read::<Uniform>())
 }

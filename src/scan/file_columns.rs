@@ -18,12 +18,12 @@ pub(crate) const NULL_NAME: &str = "__HIVE_DEFAULT_PARTITION__";
 #[derive(Debug, Clone)]
 pub(super) struct FileColumns {
     /// Those of `name=value/`.
-    in_path: Vec<FieldRef>,
+    pub(super) in_path: Vec<FieldRef>,
     /// That of the path itself.
-    filename: Option<FieldRef>,
+    pub(super) filename: Option<FieldRef>,
     /// Whether the whole path of a file says something, or only what is below a folder that was
     /// named.
-    whole_paths: bool,
+    pub(super) whole_paths: bool,
 }
 
 impl FileColumns {

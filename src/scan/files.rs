@@ -24,6 +24,7 @@ use datafusion::execution::context::SessionState;
 use datafusion::logical_expr::{CreateExternalTable, SortExpr};
 use object_store::ObjectMeta;
 use parking_lot::RwLock;
+use serde::{Deserialize, Serialize};
 
 use super::calls::TableCall;
 use super::csv::{
@@ -33,7 +34,7 @@ use super::csv::{
 use super::file_columns::FileColumns;
 use super::found::{Found, FoundFile, looks_like_path};
 use super::json::JsonFiles;
-use super::options::{FileOptions, OptionValue};
+use super::options::{FileOptions, OptionValue, compression_name};
 use super::parquet::ParquetFiles;
 use super::provider::{Files, FilesTable};
 use super::store::FileStore;
@@ -43,7 +44,7 @@ use crate::session::Resources;
 use crate::write::WritesAside;
 
 /// The formats a file can have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum FileKind {
     Csv,
     Parquet,
@@ -52,9 +53,10 @@ pub(crate) enum FileKind {
 }
 
 /// What the extensions of a name, such as `a.csv.gz`, say.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct FileKindName {
     pub(crate) kind: FileKind,
+    #[serde(with = "compression_name")]
     pub(crate) compression: FileCompressionType,
     /// Whether fields are separated by tabs.
     pub(crate) tabs: bool,
@@ -326,7 +328,11 @@ impl Located {
 }
 
 /// Tells a scan what it has to know of its session.
-fn attach(state: &SessionState, dialect: &mut Dialect, rejects: Option<&Arc<RejectedRecords>>) {
+pub(super) fn attach(
+    state: &SessionState,
+    dialect: &mut Dialect,
+    rejects: Option<&Arc<RejectedRecords>>,
+) {
     dialect.threads = state.config().target_partitions();
     dialect.memory = Some(Arc::clone(&state.runtime_env().memory_pool));
     if let Some(resources) = state.config().get_extension::<Resources>() {
@@ -339,7 +345,10 @@ fn attach(state: &SessionState, dialect: &mut Dialect, rejects: Option<&Arc<Reje
 }
 
 /// Makes the table that lists records which are left out, in place of an earlier one.
-fn rejects_table(state: &SessionState, rejects: &Rejects) -> Result<Arc<RejectedRecords>> {
+pub(super) fn rejects_table(
+    state: &SessionState,
+    rejects: &Rejects,
+) -> Result<Arc<RejectedRecords>> {
     let name = TableReference::bare(rejects.table.as_str());
     let schema = state.schema_for_ref(name)?;
     let list = Arc::new(RejectedRecords::new(rejects.limit));

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use chrono::DateTime;
 use datafusion::catalog::Session;
 use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
 use datafusion::execution::object_store::ObjectStoreUrl;
@@ -28,10 +29,22 @@ pub(super) struct FoundFile {
     /// Its whole path by which it was found, links and all.
     pub(super) path: String,
     /// Where the part of the path begins that is below the folder that was named, if one was.
-    below: Option<usize>,
+    pub(super) below: Option<usize>,
 }
 
 impl FoundFile {
+    /// A file of which no more is known than where it is.
+    pub(super) fn at(location: &str, path: String, below: Option<usize>) -> Self {
+        let meta = ObjectMeta {
+            location: location.into(),
+            last_modified: DateTime::default(),
+            size: 0,
+            e_tag: None,
+            version: None,
+        };
+        FoundFile { meta, path, below }
+    }
+
     /// The part of the path below the folder that was named.
     pub(super) fn below_folder(&self) -> Option<&str> {
         self.below.and_then(|start| self.path.get(start..))
@@ -158,6 +171,21 @@ impl Place {
         match self {
             Place::Local(_) => ObjectStoreUrl::local_filesystem(),
             Place::Elsewhere { store, .. } => store.clone(),
+        }
+    }
+}
+
+/// The same place, whatever the current folder is.
+///
+/// # Errors
+/// `Query` if it is no valid URL; `Io` if there is no current folder.
+pub(super) fn absolute(location: &str) -> Result<String> {
+    match Place::parse(location)? {
+        Place::Elsewhere { .. } => Ok(location.to_string()),
+        Place::Local(path) => {
+            let path = std::path::absolute(&path);
+            let path = path.map_err(|err| Error::io("find", location, err))?;
+            Ok(path.to_string_lossy().into_owned())
         }
     }
 }

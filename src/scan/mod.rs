@@ -3,7 +3,7 @@
 //! [`files`] turns a path, a glob or a folder into a table of any supported format, [`found`] tells
 //! which files those are, in which [`store`], and [`calls`] makes a table of a function such as
 //! `read_csv('a.csv', header = true)`. [`provider`] is the table: it finds the files again for each
-//! scan. [`union`] puts together files with different columns, and [`file_columns`] adds columns that
+//! scan; [`recipe`] is how, written down. [`union`] puts together files with different columns, and [`file_columns`] adds columns that
 //! their paths give. [`csv`] is our own CSV scan, and [`json`] reads JSON by arrow's reader. Parquet
 //! and Arrow files are read by DataFusion; [`parquet`] mends what it makes of a Parquet file's
 //! statistics, and [`arrow`] finds the columns of Arrow files in object stores.
@@ -19,6 +19,7 @@ pub(crate) mod literal;
 pub(crate) mod options;
 mod parquet;
 mod provider;
+mod recipe;
 mod store;
 mod types;
 mod union;
@@ -26,4 +27,5 @@ mod union;
 pub(crate) use calls::TableCall;
 pub(crate) use file_columns::NULL_NAME;
 pub(crate) use found::looks_like_path;
+pub(crate) use recipe::Recipe;
 pub(crate) use store::shown_path;

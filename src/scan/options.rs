@@ -195,6 +195,29 @@ pub(crate) fn parse_compression(name: &str) -> Result<Option<FileCompressionType
     }
 }
 
+/// How a compression is written down: as its extension.
+pub(crate) mod compression_name {
+    use datafusion::common::GetExt;
+    use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(
+        compression: &FileCompressionType,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(compression.get_ext().trim_start_matches('.'))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<FileCompressionType, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        let compression = super::parse_compression(&name).map_err(D::Error::custom)?;
+        compression.ok_or_else(|| D::Error::custom("a compression has no name"))
+    }
+}
+
 /// That there is no option of this name, with the one that may be meant.
 pub(crate) fn no_option(format: &str, name: &str, names: &[&[&str]]) -> Error {
     let error = Error::config(format!("no {format} option \"{name}\""));

@@ -53,16 +53,16 @@ pub(super) enum Files {
 /// A table of files of one format, with columns of their paths after those of the files.
 #[derive(Debug)]
 pub(super) struct FilesTable {
-    files: Files,
-    store: FileStore,
+    pub(super) files: Files,
+    pub(super) store: FileStore,
     /// The folder that rows may be added to.
     folder: Option<Url>,
-    format: Arc<dyn FileFormat>,
+    pub(super) format: Arc<dyn FileFormat>,
     file_schema: SchemaRef,
-    columns: FileColumns,
+    pub(super) columns: FileColumns,
     schema: SchemaRef,
     /// Orders that the user says each file has.
-    order: Vec<Vec<SortExpr>>,
+    pub(super) order: Vec<Vec<SortExpr>>,
     /// Tells statistics of these columns from those of others in the session's cache.
     fingerprint: Arc<SchemaFingerprint>,
 }

@@ -53,6 +53,7 @@ use crate::sql::{
     self, ChangePlanner, DuckTypes, Macros, SettingStatement, SummaryPlanner, VariableStatement,
     Variables,
 };
+use crate::stacked::StackedProjections;
 use crate::table::{self, TableScansInParts};
 use crate::window::{SortedWindows, SpillingWindows};
 use crate::write::WritesAsideFactory;
@@ -139,6 +140,7 @@ impl Session {
             .with_analyzer_rule(Arc::new(Decorrelation))
             .with_analyzer_rule(Arc::new(RandomCtes))
             .with_analyzer_rule(Arc::new(GroupKeys))
+            .with_analyzer_rule(Arc::new(StackedProjections))
             .with_optimizer_rules(logical_rules())
             .with_query_planner(Arc::new(Planner))
             .with_type_planner(Arc::new(DuckTypes))

@@ -24,6 +24,7 @@ mod table;
 mod types;
 mod window;
 
+use std::any::Any;
 use std::hash::{Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -39,6 +40,13 @@ pub use types::{Output, Param, Value};
 use crate::error::Result;
 use crate::functions::call_of;
 use crate::session::Session;
+
+/// Whether a function is a closure of the program, which no name but that it was registered by tells.
+pub(crate) fn is_closure(function: &dyn Any) -> bool {
+    function.is::<scalar::Function>()
+        || function.is::<aggregate::Function>()
+        || function.is::<window::Function>()
+}
 
 impl Session {
     /// Gives a closure of one to four plain values a name that SQL can call. It should give the

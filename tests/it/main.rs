@@ -46,6 +46,7 @@ mod limits;
 mod more_aggregates;
 mod nasty_csv;
 mod real_data;
+mod serialize;
 mod shared;
 mod shell;
 mod sorts;

@@ -12,14 +12,15 @@ use arrow::datatypes::{DataType, Field};
 use datafusion::common::plan_err;
 use datafusion::error::Result;
 use regex::Regex;
+use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-use crate::frame::function::Operation;
 use crate::frame::selectors::is_text;
+use crate::functions::operation::Operation;
 
 /// What is made of a text.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum Edit {
+#[derive(Debug, Serialize, Deserialize)]
+pub(in crate::frame) enum Edit {
     StripPrefix(String),
     StripSuffix(String),
     PadStart(u32, char),
@@ -52,6 +53,8 @@ impl fmt::Display for Edit {
 }
 
 impl Operation for Edit {
+    const KIND: &'static str = "edit";
+
     fn takes(&self, types: &[DataType]) -> Vec<DataType> {
         let one = |of: &DataType| if is_text(of) || of.is_null() { TEXT } else { of.clone() };
         types.iter().map(one).collect()

@@ -10,15 +10,16 @@ use chrono::{Datelike, Days, Months, NaiveDate, Weekday};
 use datafusion::common::{exec_datafusion_err, plan_err};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::Expr;
+use serde::{Deserialize, Serialize};
 
 use super::rounding::{Rounding, from_numbers, rounded, to_numbers};
 use super::zone::{Clocks, beyond};
-use crate::frame::function::{Operation, call};
-use crate::frame::period::{NANOSECONDS_A_DAY, Period};
+use crate::frame::period::{NANOSECONDS_A_DAY, Period, TimeUnitName};
 use crate::frame::rolling::nanoseconds;
+use crate::functions::operation::{Operation, call};
 
 /// Which working day a day of a weekend counts as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub enum Roll {
     /// The Monday after it.
     #[default]
@@ -28,19 +29,19 @@ pub enum Roll {
 }
 
 /// What is changed.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(in crate::frame) enum Change {
-    ReplaceZone { zone: Option<Arc<str>>, unclear: Unclear },
-    ConvertZone(Arc<str>),
+    ReplaceZone { zone: Option<String>, unclear: Unclear },
+    ConvertZone(String),
     MonthStart,
     MonthEnd,
     BusinessDays(i32, Roll),
-    Epoch(TimeUnit),
+    Epoch(#[serde(with = "TimeUnitName")] TimeUnit),
     Round(Period, Rounding),
 }
 
 /// What becomes of times that the clocks of a zone show twice or never.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(in crate::frame) enum Unclear {
     Error,
     Null,
@@ -75,13 +76,15 @@ impl fmt::Display for Change {
 }
 
 impl Operation for Change {
+    const KIND: &'static str = "change";
+
     fn gives(&self, types: &[DataType]) -> Result<DataType> {
         match (&types[0], self) {
             (DataType::Timestamp(unit, _), Change::ReplaceZone { zone, .. }) => {
-                Ok(DataType::Timestamp(*unit, zone.clone()))
+                Ok(DataType::Timestamp(*unit, zone.as_deref().map(Arc::from)))
             }
             (DataType::Timestamp(unit, _), Change::ConvertZone(zone)) => {
-                Ok(DataType::Timestamp(*unit, Some(Arc::clone(zone))))
+                Ok(DataType::Timestamp(*unit, Some(zone.as_str().into())))
             }
             (DataType::Timestamp(..) | DataType::Date32, Change::Epoch(_)) => Ok(DataType::Int64),
             (time @ (DataType::Timestamp(..) | DataType::Date32), _)

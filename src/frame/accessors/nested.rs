@@ -9,10 +9,11 @@ use arrow::datatypes::DataType;
 use datafusion::common::plan_err;
 use datafusion::functions_nested::expr_fn as lists;
 use datafusion::logical_expr::{Expr, lit};
+use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-use crate::frame::function::{Operation, call};
 use crate::functions::call as sql_call;
+use crate::functions::operation::{Operation, call};
 
 /// Functions of lists; see [`crate::ExprMethods::list`].
 #[derive(Debug, Clone)]
@@ -88,8 +89,8 @@ impl List {
 }
 
 /// The elements of a list, those of lists in it not counted.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Length;
+#[derive(Debug, Serialize, Deserialize)]
+pub(in crate::frame) struct Length;
 
 impl fmt::Display for Length {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -98,6 +99,8 @@ impl fmt::Display for Length {
 }
 
 impl Operation for Length {
+    const KIND: &'static str = "length";
+
     fn gives(&self, types: &[DataType]) -> datafusion::error::Result<DataType> {
         match &types[0] {
             list if list.is_list() => Ok(DataType::Int64),

@@ -5,13 +5,14 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int32Type, Int64Type};
 use chrono::{Datelike, NaiveDate};
 use datafusion::error::Result;
+use serde::{Deserialize, Serialize};
 
 use super::zone::{Clocks, beyond};
 use crate::frame::period::{NANOSECONDS_A_DAY, Period};
 use crate::frame::rolling::nanoseconds;
 
 /// Which start is taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(in crate::frame) enum Rounding {
     /// That of the period it is in.
     Down,

@@ -7,8 +7,8 @@ use datafusion::logical_expr::{Expr, cast, lit, try_cast};
 use super::edit::Edit;
 use super::nested::Json;
 use crate::error::Result;
-use crate::frame::function::call;
 use crate::functions::call as sql_call;
+use crate::functions::operation::call;
 
 /// Functions of texts; see [`crate::ExprMethods::str`].
 ///

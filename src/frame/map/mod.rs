@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 use crate::table::check_names;
 use crate::udf::caught;
 use node::Grouping;
-pub(super) use node::MapNode;
+pub(crate) use node::MapNode;
 pub(crate) use node::Maps;
 
 /// What a function makes of a batch: any number of them, one after the other.

@@ -6,9 +6,10 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use arrow::compute::SortOptions;
+use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::Session;
-use datafusion::common::{Column, DFSchemaRef, internal_err};
+use datafusion::common::{Column, DFSchema, DFSchemaRef, internal_err};
 use datafusion::error::Result;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{
@@ -21,16 +22,21 @@ use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 use super::Function;
 use super::exec::MapExec;
 use super::groups::MapGroupsExec;
+use crate::error::Error;
+use crate::frame::upsample::Steps;
+use crate::serialize::WrittenNode;
 
 /// The rows that a function makes of those of the input.
 #[derive(Clone)]
-pub(in crate::frame) struct MapNode {
+pub(crate) struct MapNode {
     name: &'static str,
     input: LogicalPlan,
     schema: DFSchemaRef,
     function: Function,
     /// `None` for batches as they come.
     grouping: Option<Grouping>,
+    /// Of an upsample, its steps: what makes the function again.
+    steps: Option<Steps>,
 }
 
 /// How rows are put into groups.
@@ -50,8 +56,26 @@ impl MapNode {
         function: Function,
         grouping: Option<Grouping>,
     ) -> LogicalPlan {
-        let node = Arc::new(MapNode { name, input, schema, function, grouping });
+        let steps = None;
+        let node = Arc::new(MapNode { name, input, schema, function, grouping, steps });
         LogicalPlan::Extension(Extension { node })
+    }
+
+    /// The moments between the bounds of each row, which are its last two columns; with the other
+    /// columns they are those of `schema`.
+    pub(in crate::frame) fn upsample(
+        input: LogicalPlan,
+        steps: Steps,
+        schema: SchemaRef,
+    ) -> Result<Self> {
+        Ok(MapNode {
+            name: "upsample",
+            input,
+            function: steps.function(Arc::clone(&schema)),
+            schema: Arc::new(DFSchema::try_from(schema)?),
+            grouping: None,
+            steps: Some(steps),
+        })
     }
 
     /// Functions are equal if they are the same one.
@@ -84,6 +108,27 @@ impl Hash for MapNode {
 impl PartialOrd for MapNode {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         self.identity().partial_cmp(&other.identity())
+    }
+}
+
+impl WrittenNode for MapNode {
+    const KIND: &'static str = "upsample";
+
+    fn state(&self) -> Option<String> {
+        serde_json::to_string(&self.steps?).ok()
+    }
+
+    fn read(
+        state: &str,
+        columns: SchemaRef,
+        _: Vec<Expr>,
+        inputs: Vec<LogicalPlan>,
+    ) -> Result<Self> {
+        let steps = serde_json::from_str(state).map_err(Error::damaged)?;
+        match <[LogicalPlan; 1]>::try_from(inputs) {
+            Ok([input]) => MapNode::upsample(input, steps, columns),
+            Err(inputs) => internal_err!("an upsample of {} plans", inputs.len()),
+        }
     }
 }
 

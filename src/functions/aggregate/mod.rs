@@ -42,8 +42,7 @@ pub(crate) use planner::Overloads;
 pub(super) use planner::meant;
 pub(crate) use queue::Queue;
 pub(crate) use result::Fraction;
-pub(super) use sliding::is_sliding;
-pub(crate) use sliding::sliding;
+pub(crate) use sliding::{is_sliding, sliding, sliding_named};
 
 /// All of this folder.
 pub(super) fn functions() -> Vec<Arc<AggregateUDF>> {

@@ -24,6 +24,15 @@ use datafusion::logical_expr::{
 
 /// The same function for windows, with exact accumulators if it is one that takes values back.
 pub(crate) fn sliding(function: &Arc<AggregateUDF>) -> Arc<AggregateUDF> {
+    sliding_of(|known| known == function.as_ref()).unwrap_or_else(|| Arc::clone(function))
+}
+
+/// The function of a name that [`sliding`] has made.
+pub(crate) fn sliding_named(name: &str) -> Option<Arc<AggregateUDF>> {
+    sliding_of(|known| known.name() == name)
+}
+
+fn sliding_of(is_it: impl Fn(&AggregateUDF) -> bool) -> Option<Arc<AggregateUDF>> {
     let known = [
         (sum_udaf(), Kind::Sum),
         (avg_udaf(), Kind::Mean),
@@ -32,14 +41,12 @@ pub(crate) fn sliding(function: &Arc<AggregateUDF>) -> Arc<AggregateUDF> {
         (stddev_udaf(), Kind::Deviation),
         (stddev_pop_udaf(), Kind::DeviationOfAll),
     ];
-    match known.into_iter().find(|(known, _)| known == function) {
-        None => Arc::clone(function),
-        Some((inner, kind)) => Arc::new(AggregateUDF::from(Sliding { inner, kind })),
-    }
+    let (inner, kind) = known.into_iter().find(|(known, _)| is_it(known))?;
+    Some(Arc::new(AggregateUDF::from(Sliding { inner, kind })))
 }
 
 /// Whether a function is one that [`sliding`] has made.
-pub(in crate::functions) fn is_sliding(function: &AggregateUDF) -> bool {
+pub(crate) fn is_sliding(function: &AggregateUDF) -> bool {
     function.inner().is::<Sliding>()
 }
 

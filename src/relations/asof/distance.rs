@@ -9,6 +9,7 @@ use arrow::datatypes::{
 };
 use datafusion::common::plan_err;
 use datafusion::error::Result;
+use serde::{Deserialize, Serialize};
 
 /// How far apart rows that match may be at most, the distance itself included.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -82,7 +83,7 @@ impl Unit {
 }
 
 /// A tolerance in the unit of a type: whole steps, or the bits of a float.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Hash, Serialize, Deserialize)]
 pub(super) enum Reach {
     Whole(i128),
     RealBits(u64),

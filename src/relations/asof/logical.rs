@@ -4,15 +4,18 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
+use arrow::datatypes::SchemaRef;
 use datafusion::common::{Column, DFSchema, DFSchemaRef, internal_err};
 use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNodeCore};
 
 use super::Rule;
+use crate::error::Error;
+use crate::serialize::WrittenNode;
 
 /// Each row of the left plan with the row of the right one that the rule chooses.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct AsofNode {
+pub(crate) struct AsofNode {
     left: LogicalPlan,
     right: LogicalPlan,
     /// Columns of equal types, which have to be equal.
@@ -48,6 +51,27 @@ impl AsofNode {
         Ok(AsofNode { left, right, keys, order, rule, keeps_left, schema: Arc::new(schema) })
     }
 
+    /// The node of these columns, the order last, and inputs.
+    fn of(
+        exprs: Vec<Expr>,
+        inputs: Vec<LogicalPlan>,
+        rule: Rule,
+        keeps_left: bool,
+    ) -> Result<Self> {
+        let columns = exprs.into_iter().map(|expr| match expr {
+            Expr::Column(column) => Ok(column),
+            expr => internal_err!("an ASOF join on {expr}, which is no column"),
+        });
+        let columns: Vec<Column> = columns.collect::<Result<_>>()?;
+        let mut on: Vec<(Column, Column)> =
+            columns.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect();
+        let (Some(order), Ok([left, right])) = (on.pop(), <[LogicalPlan; 2]>::try_from(inputs))
+        else {
+            return internal_err!("an ASOF join has an order and two inputs");
+        };
+        AsofNode::new(left, right, on, order, rule, keeps_left)
+    }
+
     /// The pairs of columns that are compared, the order last.
     fn on(&self) -> impl Iterator<Item = &(Column, Column)> {
         self.keys.iter().chain([&self.order])
@@ -63,6 +87,19 @@ impl PartialOrd for AsofNode {
             Some(Ordering::Equal) => parts(self).partial_cmp(&parts(other)),
             order => order,
         }
+    }
+}
+
+impl WrittenNode for AsofNode {
+    const KIND: &'static str = "asof";
+
+    fn state(&self) -> Option<String> {
+        serde_json::to_string(&(self.rule, self.keeps_left)).ok()
+    }
+
+    fn read(state: &str, _: SchemaRef, exprs: Vec<Expr>, inputs: Vec<LogicalPlan>) -> Result<Self> {
+        let (rule, keeps_left) = serde_json::from_str(state).map_err(Error::damaged)?;
+        AsofNode::of(exprs, inputs, rule, keeps_left)
     }
 }
 
@@ -94,18 +131,7 @@ impl UserDefinedLogicalNodeCore for AsofNode {
     }
 
     fn with_exprs_and_inputs(&self, exprs: Vec<Expr>, inputs: Vec<LogicalPlan>) -> Result<Self> {
-        let columns = exprs.into_iter().map(|expr| match expr {
-            Expr::Column(column) => Ok(column),
-            expr => internal_err!("an ASOF join on {expr}, which is no column"),
-        });
-        let columns: Vec<Column> = columns.collect::<Result<_>>()?;
-        let mut on: Vec<(Column, Column)> =
-            columns.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect();
-        let (Some(order), Ok([left, right])) = (on.pop(), <[LogicalPlan; 2]>::try_from(inputs))
-        else {
-            return internal_err!("an ASOF join has an order and two inputs");
-        };
-        AsofNode::new(left, right, on, order, self.rule, self.keeps_left)
+        AsofNode::of(exprs, inputs, self.rule, self.keeps_left)
     }
 
     fn necessary_children_exprs(&self, output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {

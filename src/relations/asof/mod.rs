@@ -22,15 +22,18 @@ use datafusion::common::{Column, ExprSchema, plan_datafusion_err, plan_err};
 use datafusion::error::Result;
 use datafusion::logical_expr::type_coercion::binary::comparison_coercion;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, lit};
+use serde::{Deserialize, Serialize};
 
 use super::extension;
 pub use distance::Tolerance;
 use distance::{Reach, Unit};
 pub(crate) use exec::AsofPlanner;
-use logical::AsofNode;
+pub(crate) use logical::AsofNode;
 
 /// Which row of the right side a row matches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 pub enum AsofStrategy {
     /// The last one that is not after it.
     #[default]
@@ -70,7 +73,7 @@ pub(crate) struct Asof {
 }
 
 /// The rule by which a right row is chosen among those of equal keys.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Hash, Serialize, Deserialize)]
 struct Rule {
     strategy: AsofStrategy,
     exact: bool,

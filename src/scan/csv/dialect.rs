@@ -6,10 +6,12 @@ use std::sync::atomic::AtomicU64;
 use arrow::datatypes::DataType;
 use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
 use datafusion::execution::memory_pool::MemoryPool;
+use serde::{Deserialize, Serialize};
 
 use super::encoding::Encoding;
 use super::rejects::RejectedRecords;
 use super::structure::Marks;
+use crate::scan::options::compression_name;
 use crate::spill::SpillStore;
 
 /// Words that mean NULL in a column that is not text, unless the user names others.
@@ -27,7 +29,7 @@ pub(crate) const MOST_RECORD_BYTES: usize = u32::MAX as usize - 4 * PIECE_BYTES;
 pub(super) const PIECE_BYTES: usize = 2 << 20;
 
 /// What ends a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Newline {
     /// `\n`, with or without `\r` before it; lines of both kinds may be mixed.
     Lf,
@@ -46,7 +48,8 @@ impl Newline {
 }
 
 /// The settled form of a file: options where given, sniffed where not.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Dialect {
     /// Byte between fields.
     pub(crate) delimiter: u8,
@@ -95,8 +98,10 @@ pub(crate) struct Dialect {
     /// Whether records that cannot be read are left out.
     pub(crate) ignore_errors: bool,
     /// How many have been left out, of all files of the session.
+    #[serde(skip)]
     pub(crate) rejected_rows: Arc<AtomicU64>,
     /// The list that they are added to, if any.
+    #[serde(skip)]
     pub(crate) rejects: Option<Arc<RejectedRecords>>,
     /// Whether text after a closing quote, and a quote that is never closed, are errors. Otherwise
     /// they are taken as they are.
@@ -105,16 +110,21 @@ pub(crate) struct Dialect {
     pub(crate) max_record_bytes: usize,
     /// How much of a file is looked at before its records are converted: what is read, and where
     /// its fields end, stays in the processor's cache until then.
+    #[serde(skip)]
     pub(crate) piece_bytes: usize,
     /// Threads that a query has.
+    #[serde(skip)]
     pub(crate) threads: usize,
     /// Whether a file may be read in several parts at once, as far as the user is concerned.
     pub(crate) parallel: bool,
     /// Compression of the files.
+    #[serde(with = "compression_name")]
     pub(crate) compression: FileCompressionType,
     /// Where memory comes from for records that are longer than a piece.
+    #[serde(skip)]
     pub(crate) memory: Option<Arc<dyn MemoryPool>>,
     /// Where files are copied to that are elsewhere and can only be read from front to end.
+    #[serde(skip)]
     pub(crate) temporary: Option<SpillStore>,
     /// Mean length of a record in bytes, for estimates; 0 when unknown.
     pub(crate) mean_record_bytes: f64,

@@ -1,10 +1,12 @@
 //! Encodings of text files, and their translation to UTF-8 as the bytes come.
 
+use serde::{Deserialize, Serialize};
+
 /// What may stand before the text of a file in UTF-8.
 pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// How a file's characters are written as bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Encoding {
     /// With or without a byte order mark.
     Utf8,

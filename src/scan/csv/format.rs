@@ -39,6 +39,14 @@ impl CsvFormat {
     pub(crate) fn new(dialect: Dialect, options: CsvOptions) -> Self {
         CsvFormat { dialect: Arc::new(dialect), options, copied: None }
     }
+
+    pub(crate) fn dialect(&self) -> &Dialect {
+        &self.dialect
+    }
+
+    pub(crate) fn options(&self) -> &CsvOptions {
+        &self.options
+    }
 }
 
 #[async_trait]

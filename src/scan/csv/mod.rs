@@ -13,6 +13,7 @@
 //!     cuts      ── where records begin after the places at which the file is cut
 //!     structure ── where fields and records end, 64 bytes at a time
 //!     convert   ── fields of the wanted columns → arrow arrays, with values for each value
+//!     predicate ── which rows are wanted, told from one column after the other
 //!     faults    ── what is said of records and values that cannot be read
 //!     hints     ── what the user can do about a value that is not of its column's type
 //! format  ── DataFusion's `FileFormat`, which makes a source for a table, and our sink for a write

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use serde::{Deserialize, Serialize};
 
 use super::dialect::MOST_RECORD_BYTES;
 use super::encoding::Encoding;
@@ -78,7 +79,7 @@ pub(crate) enum SampleRows {
 }
 
 /// Where records go that cannot be read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Rejects {
     /// Name of the table that lists them.
     pub(crate) table: String,
@@ -550,6 +551,14 @@ impl CsvOptions {
             }
         }
         Ok(())
+    }
+
+    /// The same with these, or no, rejected records.
+    pub(crate) fn with_rejects(mut self, rejects: Option<Rejects>) -> Self {
+        self.store_rejects = Some(rejects.is_some());
+        self.rejects_limit = rejects.as_ref().map(|rejects| rejects.limit);
+        self.rejects_table = rejects.map(|rejects| rejects.table);
+        self
     }
 
     /// Where records go that cannot be read, if they are asked for.

@@ -14,7 +14,7 @@ use datafusion::datasource::table_schema::TableSchema;
 use datafusion::error::Result;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::projection::ProjectionExprs;
-use datafusion::physical_expr::utils::{collect_columns, reassign_expr_columns};
+use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_expr::{LexOrdering, conjunction};
 use datafusion::physical_expr_common::physical_expr::is_volatile;
 use datafusion::physical_plan::filter_pushdown::{FilterPushdownPropagation, PushedDown};
@@ -77,14 +77,8 @@ impl CsvSource {
     }
 
     fn predicate(&self, file_schema: &SchemaRef) -> Result<Option<Predicate>> {
-        let Some(predicate) = &self.predicate else { return Ok(None) };
-        let mut columns: Vec<usize> =
-            collect_columns(predicate).iter().map(|column: &Column| column.index()).collect();
-        columns.sort_unstable();
-        columns.dedup();
-        let schema = Arc::new(file_schema.project(&columns)?);
-        let expr = reassign_expr_columns(Arc::clone(predicate), &schema)?;
-        Ok(Some(Predicate { expr, columns, schema }))
+        let predicate = self.predicate.as_ref();
+        predicate.map(|expr| Predicate::new(Arc::clone(expr), file_schema)).transpose()
     }
 }
 

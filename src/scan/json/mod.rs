@@ -36,6 +36,7 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 use object_store::{GetResultPayload, ObjectMeta, ObjectStore};
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use source::JsonSource;
 use tokio::runtime::Handle;
@@ -53,8 +54,8 @@ const HEAD_BYTES: u64 = 64 << 10;
 const FIRST_BYTES: u64 = 4 << 10;
 
 /// How the objects of a file follow one another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Layout {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Layout {
     /// In one array.
     Array,
     /// On a line each.
@@ -119,10 +120,23 @@ impl JsonFiles {
             false if layouts.iter().all(|(_, layout)| *layout == Layout::Lines) => Layout::Lines,
             false => Layout::Objects,
         };
+        Ok(JsonFiles::new(store, compression, layout))
+    }
+
+    /// The format of files whose layout is known.
+    pub(super) fn new(store: &FileStore, compression: FileCompressionType, layout: Layout) -> Self {
         let format = JsonFormat::default()
             .with_file_compression_type(compression)
-            .with_newline_delimited(!array);
-        Ok(JsonFiles { store: store.clone(), format, compression, layout })
+            .with_newline_delimited(layout != Layout::Array);
+        JsonFiles { store: store.clone(), format, compression, layout }
+    }
+
+    pub(super) fn compression(&self) -> FileCompressionType {
+        self.compression
+    }
+
+    pub(super) fn layout(&self) -> Layout {
+        self.layout
     }
 }
 

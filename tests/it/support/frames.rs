@@ -1,7 +1,9 @@
 //! Frames of a few rows, and their values in one line.
 
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use brimful::{DataFrame, Error, ErrorKind, Knobs, Session, SessionOptions, SortExpr, col};
+use brimful::{
+    DataFrame, Error, ErrorKind, Explain, Knobs, Session, SessionOptions, SortExpr, col,
+};
 
 use super::Place;
 
@@ -34,8 +36,30 @@ pub(crate) async fn frame_of(sql: &str) -> DataFrame {
     plain_session().sql(sql).await.unwrap()
 }
 
-/// The values as text, `-` for NULL.
+/// The values as text, `-` for NULL. Where it can be, the query is also written as bytes and read
+/// again, and has to give the same.
 pub(crate) async fn frame_values(frame: DataFrame) -> Vec<Vec<String>> {
+    let again = read_again(&frame).await;
+    let values = values_of(frame).await;
+    if let Some(again) = again {
+        assert_eq!(values_of(again).await, values, "after it was serialized");
+    }
+    values
+}
+
+/// The same query from bytes. `None` if it calls functions of the test, or draws numbers.
+async fn read_again(frame: &DataFrame) -> Option<DataFrame> {
+    if frame.clone().explain_as(Explain::Logical).await.unwrap().contains("random()") {
+        return None;
+    }
+    match frame.serialize().await {
+        Ok(bytes) => Some(frame.session().deserialize(&bytes).await.unwrap()),
+        Err(error) if error.to_string().contains("of this program") => None,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+async fn values_of(frame: DataFrame) -> Vec<Vec<String>> {
     let options = FormatOptions::default().with_null("-");
     let mut rows = Vec::new();
     for batch in frame.collect().await.unwrap() {

@@ -1,18 +1,18 @@
 //! One reader: a file, or the records that begin in one part of it → record batches.
 
 mod faults;
+mod predicate;
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, BooleanArray, cast::AsArray};
-use arrow::compute::{filter, prep_null_mask_filter};
+use arrow::array::{ArrayRef, BooleanArray};
+use arrow::compute::filter;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::error::Result;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
-use datafusion::physical_plan::PhysicalExpr;
 use datafusion::physical_plan::metrics::Count;
 use object_store::ObjectMeta;
 
@@ -25,6 +25,7 @@ use super::sniff::{header_names, same_names};
 use super::structure::{self, Index, Irregularity, Marks, Skip, Stop};
 use crate::scan::store::FileStore;
 use faults::irregular_message;
+pub(crate) use predicate::Predicate;
 
 /// How much is read beyond a piece, for the end of its last record.
 const BEYOND_BYTES: usize = 16 << 10;
@@ -47,15 +48,6 @@ pub(crate) struct Reading {
     pub(crate) bytes_scanned: Count,
     pub(crate) rows_filtered: Count,
     pub(crate) rows_rejected: Count,
-}
-
-/// Which rows are wanted.
-pub(crate) struct Predicate {
-    /// A condition over `schema`.
-    pub(crate) expr: Arc<dyn PhysicalExpr>,
-    /// Indices of its columns in the file.
-    pub(crate) columns: Vec<usize>,
-    pub(crate) schema: SchemaRef,
 }
 
 /// The reading of one file, or of the records that begin in one part of it.
@@ -293,7 +285,8 @@ impl Scan {
     async fn guess_start(&mut self) -> Result<()> {
         // A record that begins at the cut follows a line end before it.
         self.position = self.part.start - 1;
-        let count = (self.part.end - self.position).min(self.piece_bytes() as u64) as usize;
+        // All that the first piece needs: to add to it would move what is there.
+        let count = (self.part.end - self.position).min(self.piece_bytes() as u64 + 1) as usize;
         self.load(count + BEYOND_BYTES).await?;
         match structure::guess_start(&self.piece.bytes, &self.reading.marks) {
             Some(offset) => self.position += offset as u64,
@@ -362,7 +355,8 @@ impl Scan {
                 }
                 Skip::More { from: 0 } => {
                     count = (2 * count).min(self.most_open_bytes(bytes)).max(count);
-                    self.make_room(self.piece.bytes.capacity() + count, position).await?;
+                    let held = self.piece.bytes.capacity() + bytes.len();
+                    self.make_room(held + count, position).await?;
                 }
                 Skip::More { from } => position += from as u64,
             }
@@ -393,7 +387,8 @@ impl Scan {
         let more = open.min(most.saturating_sub(open)).max(BEYOND_BYTES);
         let base = self.piece.base;
         let count = held + more;
-        self.make_room(count, base + from as u64).await?;
+        // Where it cannot grow in its place, the old one is there until it has been copied.
+        self.make_room(held + count, base + from as u64).await?;
         self.input.load(&mut self.piece, base, count).await
     }
 
@@ -527,27 +522,25 @@ impl Scan {
             bad.dedup_by_key(|(record, _)| *record);
             records = records.without(&bad);
         }
-        let mut predicate_columns: Vec<(usize, ArrayRef)> = Vec::new();
+        let mut known: Vec<ArrayRef> = Vec::new();
+        let tested = reading.predicate.as_ref().map_or(&[][..], Predicate::columns);
         if let Some(predicate) = &reading.predicate {
-            for column in &predicate.columns {
+            for (column, stage) in tested.iter().zip(predicate.stages()?) {
                 let converted = self.column(fields, &records, *column);
                 if !converted.bad.is_empty() {
                     return Ok(bad_values(converted, *column));
                 }
-                predicate_columns.push((*column, converted.array));
-            }
-            let arrays = predicate_columns.iter().map(|(_, array)| Arc::clone(array)).collect();
-            let batch = batch(&predicate.schema, arrays, records.len())?;
-            let passing = predicate.expr.evaluate(&batch)?.into_array(records.len())?;
-            let passing = passing.as_boolean();
-            let passing = match passing.null_count() {
-                0 => passing.clone(),
-                _ => prep_null_mask_filter(passing),
-            };
-            let count = passing.true_count();
-            if count < records.len() {
+                known.push(converted.array);
+                let Some(stage) = stage else { continue };
+                let passing = predicate.passing(&stage, &known, records.len())?;
+                let count = passing.true_count();
+                // Before the last stage, leaving out a few rows costs more than it saves.
+                let is_last = known.len() == tested.len();
+                if count == records.len() || (!is_last && count > records.len() / 2) {
+                    continue;
+                }
                 reading.rows_filtered.add(records.len() - count);
-                for (_, array) in &mut predicate_columns {
+                for array in &mut known {
                     *array = filter(array, &passing)?;
                 }
                 records = records.filtered(&passing);
@@ -555,9 +548,8 @@ impl Scan {
         }
         let mut arrays = Vec::with_capacity(reading.columns.len());
         for column in &reading.columns {
-            let known = predicate_columns.iter().find(|(known, _)| known == column);
-            if let Some((_, array)) = known {
-                arrays.push(Arc::clone(array));
+            if let Some(place) = tested.iter().position(|tested| tested == column) {
+                arrays.push(Arc::clone(&known[place]));
                 continue;
             }
             let converted = self.column(fields, &records, *column);

@@ -6,18 +6,35 @@ use super::{Marks, scalar};
 const SAMPLE_BYTES: usize = 64 << 10;
 
 /// Where the first record begins after a line end, as far as can be told.
-///
-/// The bytes are read as if they began outside quotes and as if they began inside. The wrong way
-/// soon takes closing quotes for opening ones, and then text follows where a delimiter must.
 pub(super) fn start(bytes: &[u8], marks: &Marks) -> Option<usize> {
-    let sample = &bytes[..bytes.len().min(SAMPLE_BYTES)];
-    let faults = |inside| fields(sample, inside, marks).map(|field| field.faults).sum::<usize>();
-    let inside =
-        marks.quote.is_some_and(|quote| sample.contains(&quote)) && faults(true) < faults(false);
-    let last = fields(bytes, inside, marks)
+    let last = fields(bytes, begins_inside(bytes, marks), marks)
         .find(|field| bytes.get(field.end).is_some_and(|byte| Marks::is_line_end(*byte)))?;
     let start = scalar::after_line_ends(bytes, last.end);
     (start < bytes.len()).then_some(start)
+}
+
+/// Whether the bytes begin inside quotes, as far as can be told.
+///
+/// They are read as if they began outside and as if they began inside. The wrong way soon takes
+/// closing quotes for opening ones, and then text follows where a delimiter must. Where a field ends
+/// both ways, they have become the same.
+fn begins_inside(bytes: &[u8], marks: &Marks) -> bool {
+    let sample = &bytes[..bytes.len().min(SAMPLE_BYTES)];
+    if !marks.quote.is_some_and(|quote| memchr::memchr(quote, sample).is_some()) {
+        return false;
+    }
+    let mut ways = [false, true].map(|inside| fields(sample, inside, marks));
+    // Of each way, where the last field ends, and the faults up to there.
+    let mut ends = [None; 2];
+    let mut faults = [0, 0];
+    while ends[0].is_none() || ends[0] != ends[1] {
+        let behind = usize::from(ends[1] < ends[0]);
+        let Some(field) = ways[behind].next() else { break };
+        ends[behind] = Some(field.end);
+        faults[behind] += field.faults;
+    }
+    let [outside, inside] = faults;
+    inside < outside
 }
 
 struct Field {
