@@ -75,7 +75,8 @@ impl DataFrame {
 }
 
 impl Session {
-    /// The query of which [`DataFrame::serialize`] made these bytes.
+    /// The query of which [`DataFrame::serialize`] made these bytes. A checksum tells whether they are
+    /// all there; who made them has to be trusted, as a query may read any file.
     ///
     /// # Errors
     /// `Input` if they are no query, or one of another version; `Query` if this session lacks a

@@ -134,7 +134,7 @@ impl<'a> Writer<'a> {
         if read.schema() != plan.schema()
             && read.schema() != plan.clone().recompute_schema()?.schema()
         {
-            let columns = |plan: &LogicalPlan| plan.schema().to_string();
+            let columns = |plan: &LogicalPlan| format!("{:?}", plan.schema());
             let what =
                 format!("the columns {} would be read for {}", columns(&read), columns(plan));
             return Err(cannot(plan, Error::query(what)));
@@ -227,8 +227,10 @@ impl<'a> Reader<'a> {
             _ => Err(damaged("a node has too many inputs, or none")),
         };
         match written {
-            Some(Node::Union(_)) => {
-                Ok(LogicalPlan::Union(Union::try_new_with_loose_types(inputs)?))
+            Some(Node::Union(WrittenUnion { schema })) => {
+                let schema = schema.as_ref().ok_or_else(|| damaged("a union without columns"))?;
+                let schema = Arc::new(DFSchema::try_from(schema)?);
+                Ok(LogicalPlan::Union(Union { inputs, schema }))
             }
             Some(Node::Projection(written)) => {
                 let projection = Projection::try_new(exprs(&written.exprs)?, only()?)?;
