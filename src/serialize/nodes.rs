@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Spans};
-use datafusion::error::{DataFusionError, Result as DataFusionResult};
+use datafusion::error::Result as DataFusionResult;
 use datafusion::logical_expr::{Expr, Extension, Limit, LogicalPlan, Projection, Subquery, Union};
 use datafusion_proto::bytes::{
     logical_plan_from_bytes_with_extension_codec, logical_plan_to_bytes_with_extension_codec,
 };
 use datafusion_proto::logical_plan::from_proto::parse_exprs;
-use datafusion_proto::logical_plan::to_proto::{serialize_expr, serialize_exprs};
+use datafusion_proto::logical_plan::to_proto::serialize_exprs;
 use datafusion_proto::protobuf::{DfSchema, LogicalExprNode};
 use prost::{Message, Oneof};
 
@@ -52,10 +52,11 @@ struct WrittenProjection {
 
 #[derive(Clone, PartialEq, Message)]
 struct WrittenLimit {
-    #[prost(message, optional, tag = "1")]
-    skip: Option<LogicalExprNode>,
-    #[prost(message, optional, tag = "2")]
-    fetch: Option<LogicalExprNode>,
+    /// None, or one.
+    #[prost(message, repeated, tag = "1")]
+    skip: Vec<LogicalExprNode>,
+    #[prost(message, repeated, tag = "2")]
+    fetch: Vec<LogicalExprNode>,
 }
 
 /// Columns that the inputs alone do not tell.
@@ -154,9 +155,7 @@ impl<'a> Writer<'a> {
                 Node::Projection(WrittenProjection { exprs })
             }
             LogicalPlan::Limit(limit) => {
-                let written = |expr: &Option<Box<Expr>>| {
-                    expr.as_ref().map(|expr| serialize_expr(expr, codec)).transpose()
-                };
+                let written = |bound: &Option<Box<Expr>>| serialize_exprs(bound.as_deref(), codec);
                 let (skip, fetch) = (written(&limit.skip)?, written(&limit.fetch)?);
                 Node::Limit(WrittenLimit { skip, fetch })
             }
@@ -237,10 +236,8 @@ impl<'a> Reader<'a> {
                 Ok(LogicalPlan::Projection(projection))
             }
             Some(Node::Limit(WrittenLimit { skip, fetch })) => {
-                let bound = |bound: &Option<LogicalExprNode>| {
-                    Ok::<_, DataFusionError>(exprs(bound.as_slice())?.pop().map(Box::new))
-                };
-                let (skip, fetch) = (bound(skip)?, bound(fetch)?);
+                let (mut skip, mut fetch) = (exprs(skip)?, exprs(fetch)?);
+                let (skip, fetch) = (skip.pop().map(Box::new), fetch.pop().map(Box::new));
                 Ok(LogicalPlan::Limit(Limit { skip, fetch, input: only()? }))
             }
             Some(Node::DataFusion(bytes)) => {

@@ -194,8 +194,8 @@ mod tests {
             };
             let (first, all) = (passing(1), passing(2));
             assert!(first.true_count() < rows.len());
-            for row in 0..rows.len() {
-                assert!(first.value(row) || !all.value(row), "{:?}", rows[row]);
+            for (place, row) in rows.iter().enumerate() {
+                assert!(first.value(place) || !all.value(place), "{row:?}");
             }
         }
     }

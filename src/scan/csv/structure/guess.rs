@@ -20,7 +20,7 @@ pub(super) fn start(bytes: &[u8], marks: &Marks) -> Option<usize> {
 /// both ways, they have become the same.
 fn begins_inside(bytes: &[u8], marks: &Marks) -> bool {
     let sample = &bytes[..bytes.len().min(SAMPLE_BYTES)];
-    if !marks.quote.is_some_and(|quote| memchr::memchr(quote, sample).is_some()) {
+    if marks.quote.is_none_or(|quote| memchr::memchr(quote, sample).is_none()) {
         return false;
     }
     let mut ways = [false, true].map(|inside| fields(sample, inside, marks));
