@@ -6,7 +6,7 @@ use std::sync::Arc;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::FunctionRegistry;
 use datafusion::execution::context::SessionState;
-use datafusion::logical_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF, WindowUDF};
+use datafusion::logical_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF, Signature, WindowUDF};
 use prost::{Message, Oneof};
 
 use super::codec::damaged;
@@ -59,17 +59,9 @@ pub(super) fn scalar(state: &SessionState, function: &ScalarUDF) -> Result<Vec<u
     } else if let Some(meaning) = Meaning::of(function) {
         ScalarKind::Meaning(meaning.clone())
     } else {
-        return match state.udf(function.name()) {
-            Ok(known) if known.as_ref() == function => Ok(Vec::new()),
-            // Those of a session may have more names, and what is set there.
-            Ok(known)
-                if known.signature() == function.signature()
-                    && !is_closure(function.inner().as_ref()) =>
-            {
-                Ok(Vec::new())
-            }
-            _ => Err(of_the_program(function.name())),
-        };
+        let is_closure = is_closure(function.inner().as_ref());
+        let known = state.udf(function.name());
+        return by_name(known, function, function.name(), ScalarUDF::signature, is_closure);
     };
     Ok(WrittenScalar { kind: Some(kind) }.encode_to_vec())
 }
@@ -92,18 +84,12 @@ pub(super) fn read_scalar(name: &str, bytes: &[u8]) -> Result<Arc<ScalarUDF>> {
 
 /// As [`scalar`].
 pub(super) fn aggregate(state: &SessionState, function: &AggregateUDF) -> Result<Vec<u8>> {
-    let known = state.udaf(function.name());
-    match known {
-        Ok(_) if is_sliding(function) => Ok(SLIDING.to_vec()),
-        Ok(known) if known.as_ref() == function => Ok(Vec::new()),
-        Ok(known)
-            if known.signature() == function.signature()
-                && !is_closure(function.inner().as_ref()) =>
-        {
-            Ok(Vec::new())
-        }
-        _ => Err(of_the_program(function.name())),
+    if is_sliding(function) {
+        return Ok(SLIDING.to_vec());
     }
+    let is_closure = is_closure(function.inner().as_ref());
+    let known = state.udaf(function.name());
+    by_name(known, function, function.name(), AggregateUDF::signature, is_closure)
 }
 
 pub(super) fn read_aggregate(name: &str, bytes: &[u8]) -> Result<Arc<AggregateUDF>> {
@@ -116,16 +102,9 @@ pub(super) fn window(state: &SessionState, function: &WindowUDF) -> Result<Vec<u
     if let Some(written) = frame::written_window(function) {
         return Ok(written.into_bytes());
     }
-    match state.udwf(function.name()) {
-        Ok(known) if known.as_ref() == function => Ok(Vec::new()),
-        Ok(known)
-            if known.signature() == function.signature()
-                && !is_closure(function.inner().as_ref()) =>
-        {
-            Ok(Vec::new())
-        }
-        _ => Err(of_the_program(function.name())),
-    }
+    let is_closure = is_closure(function.inner().as_ref());
+    let known = state.udwf(function.name());
+    by_name(known, function, function.name(), WindowUDF::signature, is_closure)
 }
 
 pub(super) fn read_window(name: &str, bytes: &[u8]) -> Result<Arc<WindowUDF>> {
@@ -144,6 +123,21 @@ pub(super) fn higher_order(state: &SessionState, function: &HigherOrderUDF) -> R
         Ok(known) if known.signature() == function.signature() => Ok(()),
         _ => Err(of_the_program(function.name())),
     }
+}
+
+/// Nothing, if a session knows the function by its name. That of the session may have more names, and
+/// what is set there.
+fn by_name<F: PartialEq>(
+    known: Result<Arc<F>>,
+    function: &F,
+    name: &str,
+    signature: fn(&F) -> &Signature,
+    is_closure: bool,
+) -> Result<Vec<u8>> {
+    let is_known = known.is_ok_and(|known| {
+        known.as_ref() == function || !is_closure && signature(&known) == signature(function)
+    });
+    if is_known { Ok(Vec::new()) } else { Err(of_the_program(name)) }
 }
 
 /// The error for functions that nothing finds again.

@@ -57,7 +57,8 @@ impl DataFrame {
     /// Files are named by absolute paths or URLs, with how they are read: their format, columns and
     /// types are not found out again. Views are part of the query, and so is what was persisted, as
     /// the query it came from. Tables of the session are named, and have to be there when the query
-    /// is read; rows that only this frame has are in the bytes, up to 16 MiB.
+    /// is read; rows that only this frame has are in the bytes, up to 16 MiB. Settings, and what time
+    /// it is, are those of the session that reads the query.
     ///
     /// # Errors
     /// `Query` if there are functions of this program in it, unless the session knows them by name,
