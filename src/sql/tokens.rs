@@ -19,6 +19,7 @@
 //! | `count(*) FILTER (a > 1)` | `count(*) FILTER (WHERE a > 1)` |
 //! | `WITH t AS MATERIALIZED (…)` | `WITH t AS (…)` |
 //! | `[x FOR x IN l]` | the bracket is a word of its own |
+//! | `a.trim()` | `trim` is a name like others |
 //!
 //! A token that is put in has the place of the one it stands for, so errors point there.
 
@@ -87,6 +88,7 @@ pub(super) fn rewritten(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
             digits.retain(|char| char != '_');
         }
     }
+    plain_names(&mut tokens);
     from_first::select_first(&mut tokens);
     let mut pass = Pass { tokens: &tokens, output: Vec::new(), frames: vec![Frame::default()] };
     let mut at = 0;
@@ -94,6 +96,18 @@ pub(super) fn rewritten(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
         at += pass.step(at);
     }
     pass.output
+}
+
+/// What is called after a period is a function, whatever else the word may mean: `name.trim()`.
+fn plain_names(tokens: &mut [TokenWithSpan]) {
+    for at in 2..tokens.len() {
+        let [before, name, after] = &mut tokens[at - 2..=at] else { continue };
+        if let (Token::Period, Token::Word(word), Token::LParen) =
+            (&before.token, &mut name.token, &after.token)
+        {
+            word.keyword = Keyword::NoKeyword;
+        }
+    }
 }
 
 /// Whether a word that is the name of a clause is one here, and not a name after AS or a period or

@@ -26,6 +26,7 @@
 mod asof;
 mod calls;
 mod columns;
+mod copies;
 mod cte;
 mod exact;
 mod expr;

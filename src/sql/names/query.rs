@@ -6,6 +6,7 @@ use datafusion::sql::sqlparser::ast::{
     SetOperator, SetQuantifier, WildcardAdditionalOptions,
 };
 
+use super::copies;
 use super::cte::name_if_random;
 use super::exact::{find_in, keep_case, last_ident, same, set_exact, unused};
 use super::from::alias_columns;
@@ -71,15 +72,27 @@ impl Resolver<'_> {
             SetExpr::Select(select) => self.select(select, None),
             SetExpr::Query(query) => self.query(query),
             SetExpr::SetOperation { left, right, op, set_quantifier } => {
+                let columns = self.set_expr(left)?;
+                let more = self.set_expr(right)?;
                 let keeps_all =
                     matches!(set_quantifier, SetQuantifier::All | SetQuantifier::AllByName);
                 if keeps_all && *op != SetOperator::Union {
-                    // DataFusion would keep every copy that has a match, not the right number.
-                    return Err(Error::query(format!("{op} ALL is not supported"))
-                        .with_hint(format!("{op} without ALL keeps one copy of each row")));
+                    if *set_quantifier == SetQuantifier::AllByName {
+                        return Err(Error::query(format!("{op} ALL BY NAME is not supported")));
+                    }
+                    let Some(columns) = columns else {
+                        return Err(Error::query(format!(
+                            "{op} ALL needs columns that are known here"
+                        ))
+                        .with_hint("name the columns of both sides"));
+                    };
+                    // Sides of another width are refused by DataFusion.
+                    copies::numbered(left, columns.len())?;
+                    copies::numbered(right, more.map_or(columns.len(), |more| more.len()))?;
+                    *set_quantifier = SetQuantifier::None;
+                    copies::named(body, &columns)?;
+                    return Ok(Some(columns));
                 }
-                let columns = self.set_expr(left)?;
-                let more = self.set_expr(right)?;
                 let is_by_name = matches!(
                     set_quantifier,
                     SetQuantifier::ByName
