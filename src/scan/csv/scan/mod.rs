@@ -355,8 +355,8 @@ impl Scan {
                 }
                 Skip::More { from: 0 } => {
                     count = (2 * count).min(self.most_open_bytes(bytes)).max(count);
-                    let held = self.piece.bytes.capacity() + bytes.len();
-                    self.make_room(held + count, position).await?;
+                    let needed = self.piece.bytes.capacity() + growing(bytes.len(), count);
+                    self.make_room(needed, position).await?;
                 }
                 Skip::More { from } => position += from as u64,
             }
@@ -387,8 +387,7 @@ impl Scan {
         let more = open.min(most.saturating_sub(open)).max(BEYOND_BYTES);
         let base = self.piece.base;
         let count = held + more;
-        // Where it cannot grow in its place, the old one is there until it has been copied.
-        self.make_room(held + count, base + from as u64).await?;
+        self.make_room(growing(held, count), base + from as u64).await?;
         self.input.load(&mut self.piece, base, count).await
     }
 
@@ -636,6 +635,13 @@ impl Records {
         let kept = rows.map(|row| self.at(row)).filter(|record| bad.next_if_eq(record).is_none());
         Records::Some(kept.collect())
     }
+}
+
+/// The memory that bytes take while they grow: where they cannot in their place, the old ones are
+/// there until they have been copied; and the allocator may not have given back yet what those before
+/// were in, which is about as much.
+fn growing(held: usize, count: usize) -> usize {
+    2 * held + count
 }
 
 /// Appends the one record of `short`, whose missing fields are empty.
