@@ -50,8 +50,8 @@ impl AnalyzerRule for StackedProjections {
 
 /// The places of the columns that have the name of one that the projection uses, and another value.
 fn redefined(projection: &Projection) -> Vec<usize> {
-    let used: HashSet<&Column> = projection.expr.iter().flat_map(Expr::column_refs).collect();
-    let used: HashSet<&str> = used.into_iter().map(|column| column.name.as_str()).collect();
+    let used = projection.expr.iter().flat_map(Expr::column_refs);
+    let used: HashSet<&str> = used.map(|column| column.name.as_str()).collect();
     let fields = projection.schema.fields().iter().zip(&projection.expr).enumerate();
     let redefined = fields.filter(|(_, (field, expr))| {
         let is_itself = matches!(expr, Expr::Column(column) if column.name == *field.name());

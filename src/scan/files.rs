@@ -18,7 +18,6 @@ use datafusion::datasource::MemTable;
 use datafusion::datasource::file_format::FileFormat;
 use datafusion::datasource::file_format::arrow::ArrowFormat;
 use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
-use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::error::DataFusionError;
 use datafusion::execution::context::SessionState;
 use datafusion::logical_expr::{CreateExternalTable, SortExpr};
@@ -225,10 +224,7 @@ impl FileTable {
             FileKind::Json => {
                 Arc::new(JsonFiles::open(store, objects, files.compression, self.json_array).await?)
             }
-            FileKind::Parquet => {
-                let options = state.default_table_options().parquet;
-                Arc::new(ParquetFiles(ParquetFormat::default().with_options(options)))
-            }
+            FileKind::Parquet => Arc::new(ParquetFiles::of(state)),
             FileKind::Arrow => Arc::new(ArrowFormat),
         };
         let schema = infer(&self.schema, &format, state, store, objects).await?;

@@ -16,13 +16,22 @@ use datafusion::datasource::file_format::{FileFormat, FileMeta};
 use datafusion::datasource::physical_plan::{FileScanConfig, FileSinkConfig, FileSource};
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::error::Result;
+use datafusion::execution::context::SessionState;
 use datafusion::physical_expr::{LexOrdering, LexRequirement};
 use datafusion::physical_plan::ExecutionPlan;
 use object_store::{ObjectMeta, ObjectStore};
 
 /// DataFusion's Parquet format with honest statistics.
 #[derive(Debug)]
-pub(crate) struct ParquetFiles(pub(crate) ParquetFormat);
+pub(crate) struct ParquetFiles(ParquetFormat);
+
+impl ParquetFiles {
+    /// The format with the options of a session.
+    pub(super) fn of(state: &SessionState) -> Self {
+        let options = state.default_table_options().parquet;
+        ParquetFiles(ParquetFormat::default().with_options(options))
+    }
+}
 
 /// Makes the bounds of floating-point columns estimates.
 fn without_exact_floats(schema: &SchemaRef, mut statistics: Statistics) -> Statistics {

@@ -9,7 +9,6 @@ use datafusion::catalog::TableProvider;
 use datafusion::datasource::file_format::FileFormat;
 use datafusion::datasource::file_format::arrow::ArrowFormat;
 use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
-use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::execution::context::SessionState;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::{Expr, SortExpr};
@@ -186,9 +185,7 @@ impl RecipeFormat {
             RecipeFormat::Json { compression, layout } => {
                 Arc::new(JsonFiles::new(store, compression, layout))
             }
-            RecipeFormat::Parquet => Arc::new(ParquetFiles(
-                ParquetFormat::default().with_options(state.default_table_options().parquet),
-            )),
+            RecipeFormat::Parquet => Arc::new(ParquetFiles::of(state)),
             RecipeFormat::Arrow => Arc::new(ArrowFormat),
         })
     }

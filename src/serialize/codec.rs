@@ -11,8 +11,7 @@ use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::TaskContext;
 use datafusion::execution::context::SessionState;
 use datafusion::logical_expr::{
-    AggregateUDF, Expr, Extension, HigherOrderUDF, LogicalPlan, ScalarUDF,
-    WindowFunctionDefinition, WindowUDF,
+    AggregateUDF, Extension, HigherOrderUDF, LogicalPlan, ScalarUDF, WindowUDF,
 };
 use datafusion_proto::logical_plan::LogicalExtensionCodec;
 use parking_lot::Mutex;
@@ -23,6 +22,7 @@ use crate::error::Error;
 /// Writes and reads the parts of one plan.
 pub(super) struct Codec {
     state: SessionState,
+    context: Arc<TaskContext>,
     tables: Vec<Arc<dyn TableProvider>>,
     /// The nodes that have been read, with all below them.
     plans: Mutex<Vec<Arc<LogicalPlan>>>,
@@ -33,7 +33,8 @@ pub(super) struct Codec {
 impl Codec {
     /// Functions are those of a session; `tables` are all that the plan scans.
     pub(super) fn new(state: SessionState, tables: Vec<Arc<dyn TableProvider>>) -> Self {
-        Codec { state, tables, plans: Mutex::default(), failed: Mutex::default() }
+        let context = state.task_ctx();
+        Codec { state, context, tables, plans: Mutex::default(), failed: Mutex::default() }
     }
 
     /// The error of what DataFusion has encoded or decoded with this.
@@ -51,8 +52,14 @@ impl Codec {
         })
     }
 
-    pub(super) fn task_context(&self) -> Arc<TaskContext> {
-        self.state.task_ctx()
+    /// The error of a function that DataFusion has gone on after: it does not hear that one cannot be
+    /// written down.
+    pub(super) fn unheard(&self) -> Result<(), Error> {
+        self.failed.lock().take().map_or(Ok(()), Err)
+    }
+
+    pub(super) fn task_context(&self) -> &TaskContext {
+        &self.context
     }
 
     /// The plan of a place.
@@ -66,29 +73,6 @@ impl Codec {
 
     pub(super) fn add_plan(&self, plan: Arc<LogicalPlan>) {
         self.plans.lock().push(plan);
-    }
-
-    /// That the function of an expression can be written down.
-    ///
-    /// # Errors
-    /// `Query` if nothing would find it again.
-    pub(super) fn check(&self, expr: &Expr) -> Result<()> {
-        match expr {
-            Expr::ScalarFunction(call) => functions::scalar(&self.state, &call.func).map(drop),
-            Expr::AggregateFunction(call) => {
-                functions::aggregate(&self.state, &call.func).map(drop)
-            }
-            Expr::WindowFunction(call) => match &call.fun {
-                WindowFunctionDefinition::AggregateUDF(function) => {
-                    functions::aggregate(&self.state, function).map(drop)
-                }
-                WindowFunctionDefinition::WindowUDF(function) => {
-                    functions::window(&self.state, function).map(drop)
-                }
-            },
-            Expr::HigherOrderFunction(call) => functions::higher_order(&self.state, &call.func),
-            _ => Ok(()),
-        }
     }
 }
 
@@ -148,7 +132,7 @@ impl LogicalExtensionCodec for Codec {
     }
 
     fn try_encode_udf(&self, function: &ScalarUDF, bytes: &mut Vec<u8>) -> Result<()> {
-        bytes.extend(functions::scalar(&self.state, function)?);
+        bytes.extend(self.kept(functions::scalar(&self.state, function))?);
         Ok(())
     }
 
@@ -160,12 +144,20 @@ impl LogicalExtensionCodec for Codec {
         self.kept(Err(functions::unknown(name)))
     }
 
+    fn try_encode_higher_order_function(
+        &self,
+        function: &HigherOrderUDF,
+        _: &mut Vec<u8>,
+    ) -> Result<()> {
+        self.kept(functions::higher_order(&self.state, function))
+    }
+
     fn try_decode_udaf(&self, name: &str, bytes: &[u8]) -> Result<Arc<AggregateUDF>> {
         self.kept(functions::read_aggregate(name, bytes))
     }
 
     fn try_encode_udaf(&self, function: &AggregateUDF, bytes: &mut Vec<u8>) -> Result<()> {
-        bytes.extend(functions::aggregate(&self.state, function)?);
+        bytes.extend(self.kept(functions::aggregate(&self.state, function))?);
         Ok(())
     }
 
@@ -174,7 +166,7 @@ impl LogicalExtensionCodec for Codec {
     }
 
     fn try_encode_udwf(&self, function: &WindowUDF, bytes: &mut Vec<u8>) -> Result<()> {
-        bytes.extend(functions::window(&self.state, function)?);
+        bytes.extend(self.kept(functions::window(&self.state, function))?);
         Ok(())
     }
 }

@@ -12,7 +12,7 @@ use datafusion::logical_expr::{
 };
 use datafusion_proto::logical_plan::from_proto::parse_exprs;
 use datafusion_proto::logical_plan::to_proto::serialize_exprs;
-use datafusion_proto::protobuf::LogicalExprNode;
+use datafusion_proto::protobuf::{self, LogicalExprNode};
 use prost::Message;
 
 use super::codec::{Codec, damaged};
@@ -51,9 +51,8 @@ struct Written {
     kind: String,
     #[prost(string, tag = "2")]
     state: String,
-    /// A message `Schema` of DataFusion.
-    #[prost(bytes = "vec", tag = "3")]
-    columns: Vec<u8>,
+    #[prost(message, optional, tag = "3")]
+    columns: Option<protobuf::Schema>,
     #[prost(message, repeated, tag = "4")]
     exprs: Vec<LogicalExprNode>,
     /// Whether it stands in, and for which place.
@@ -78,7 +77,7 @@ pub(super) fn written(node: &Extension, codec: &Codec) -> Result<Vec<u8>> {
         Error::query(format!("{} calls a function of this program", node.name()))
             .with_hint("serialize the query before it, and call the function on what is read again")
     })?;
-    let columns = encoded_schema(node.schema().as_arrow())?;
+    let columns = Some(encoded_schema(node.schema().as_arrow())?);
     let exprs = serialize_exprs(&node.expressions(), codec)?;
     let written = Written { kind: kind.to_string(), state, columns, exprs, stand_in: None };
     Ok(written.encode_to_vec())
@@ -92,14 +91,13 @@ fn state_of<N: WrittenNode + 'static>(
 
 pub(super) fn read(bytes: &[u8], inputs: &[LogicalPlan], codec: &Codec) -> Result<Extension> {
     let written = Written::decode(bytes).map_err(damaged)?;
-    let context = codec.task_context();
-    let exprs = parse_exprs(&written.exprs, context.as_ref(), codec)?;
+    let exprs = parse_exprs(&written.exprs, codec.task_context(), codec)?;
     if let Some(place) = written.stand_in {
         let place = place as usize;
         let schema = Arc::clone(codec.plan(place)?.schema());
         return Ok(Extension { node: Arc::new(StandIn { place, outer: exprs, schema }) });
     }
-    let columns = decoded_schema(&written.columns)?;
+    let columns = decoded_schema(written.columns.as_ref())?;
     let parts = Parts { written: &written, columns, exprs, inputs: inputs.to_vec() };
     let node = match written.kind.as_str() {
         AsofNode::KIND => parts.node::<AsofNode>()?,

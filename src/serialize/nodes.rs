@@ -103,7 +103,6 @@ impl<'a> Writer<'a> {
         let this = RefCell::new(self);
         let with_stand_ins = plan.clone().map_expressions(|expr| {
             expr.transform_up(|expr| {
-                this.borrow().reader.codec.check(&expr)?;
                 let plan = subquery::plan_in(&expr);
                 let place = plan.map(|plan| this.borrow_mut().add(plan)).transpose()?;
                 Ok(match subquery::stand_in(&expr, place)? {
@@ -115,7 +114,8 @@ impl<'a> Writer<'a> {
         let this = this.into_inner();
         let mut places = inputs.iter();
         let with_stand_ins = with_stand_ins.data.map_children(|input| {
-            let place = places.next().copied().unwrap_or_default();
+            let place = places.next().copied();
+            let place = place.ok_or_else(|| Error::internal("an input of a node is hidden"))?;
             let schema = Arc::clone(input.schema());
             Ok(Transformed::yes(StandIn::for_input(place, schema)))
         })?;
@@ -123,7 +123,9 @@ impl<'a> Writer<'a> {
             LogicalPlan::Subquery(subquery) => StandIn::for_subquery(inputs[0], &subquery)?,
             node => node,
         };
-        let node = this.node(&node).map_err(|err| cannot(plan, this.reader.codec.error(err)))?;
+        let codec = this.reader.codec;
+        let node = this.node(&node).map_err(|err| cannot(plan, codec.error(err)))?;
+        codec.unheard()?;
         let inputs = inputs.into_iter().map(|place| place as u32).collect();
         let written = WrittenPlan { inputs, node: Some(node) };
         let read = this.reader.add(&written).map_err(|err| cannot(plan, err))?;
@@ -215,10 +217,10 @@ impl<'a> Reader<'a> {
     ) -> DataFusionResult<LogicalPlan> {
         let context = self.codec.task_context();
         let exprs = |written: &[LogicalExprNode]| {
-            let exprs = parse_exprs(written, context.as_ref(), self.codec)?;
+            let exprs = parse_exprs(written, context, self.codec)?;
             exprs
                 .into_iter()
-                .map(|expr| self.with_plans(expr))
+                .map(|expr| Ok(self.with_plans(expr)?.data))
                 .collect::<DataFusionResult<Vec<_>>>()
         };
         let only = || match inputs.as_slice() {
@@ -241,11 +243,8 @@ impl<'a> Reader<'a> {
                 Ok(LogicalPlan::Limit(Limit { skip, fetch, input: only()? }))
             }
             Some(Node::DataFusion(bytes)) => {
-                let node = logical_plan_from_bytes_with_extension_codec(
-                    bytes,
-                    context.as_ref(),
-                    self.codec,
-                )?;
+                let node =
+                    logical_plan_from_bytes_with_extension_codec(bytes, context, self.codec)?;
                 self.with_inputs(node, &inputs)
             }
             None => Err(damaged("a node is missing")),
@@ -261,7 +260,8 @@ impl<'a> Reader<'a> {
         if let LogicalPlan::Extension(Extension { node }) = &node
             && let Some(stand_in) = node.as_any().downcast_ref::<StandIn>()
         {
-            let outer = stand_in.outer.iter().cloned().map(|expr| self.with_plans(expr));
+            let outer = stand_in.outer.iter().cloned();
+            let outer = outer.map(|expr| Ok(self.with_plans(expr)?.data));
             let outer_ref_columns = outer.collect::<DataFusionResult<_>>()?;
             let subquery = self.codec.plan(stand_in.place)?;
             let spans = Spans::new();
@@ -269,7 +269,7 @@ impl<'a> Reader<'a> {
         }
         let mut changed = false;
         let node = node.map_expressions(|expr| {
-            let expr = expr.transform_up(|expr| subquery::replaced(expr, self.codec))?;
+            let expr = self.with_plans(expr)?;
             changed |= expr.transformed;
             Ok(expr)
         })?;
@@ -284,7 +284,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn with_plans(&self, expr: Expr) -> DataFusionResult<Expr> {
-        Ok(expr.transform_up(|expr| subquery::replaced(expr, self.codec))?.data)
+    fn with_plans(&self, expr: Expr) -> DataFusionResult<Transformed<Expr>> {
+        expr.transform_up(|expr| subquery::replaced(expr, self.codec))
     }
 }

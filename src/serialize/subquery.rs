@@ -23,18 +23,18 @@ use super::codec::{Codec, damaged};
 /// the outer columns of the plan.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Meaning {
-    /// A message `Field` of DataFusion: of the outer column, or of the value.
-    #[prost(bytes = "vec", tag = "1")]
-    field: Vec<u8>,
+    /// Of the outer column, or of the value.
+    #[prost(message, optional, tag = "1")]
+    field: Option<protobuf::Field>,
     #[prost(oneof = "Kind", tags = "2, 3, 4, 5, 6")]
     kind: Option<Kind>,
 }
 
 #[derive(Clone, PartialEq, Oneof)]
 enum Kind {
-    /// A column of the query around, as a message `Column` of DataFusion.
-    #[prost(bytes, tag = "2")]
-    Outer(Vec<u8>),
+    /// A column of the query around.
+    #[prost(message, tag = "2")]
+    Outer(datafusion_common::Column),
     #[prost(uint32, tag = "3")]
     Value(u32),
     #[prost(message, tag = "4")]
@@ -87,7 +87,7 @@ pub(super) fn plan_in(expr: &Expr) -> Option<&LogicalPlan> {
 /// plan.
 pub(super) fn stand_in(expr: &Expr, place: Option<usize>) -> Result<Option<Expr>> {
     if let Expr::OuterReferenceColumn(field, column) = expr {
-        let kind = Kind::Outer(datafusion_common::Column::from(column).encode_to_vec());
+        let kind = Kind::Outer(column.clone().into());
         return Ok(Some(Meaning::new(kind, field)?.call(Vec::new())));
     }
     let (Some(subquery), Some(place)) = (subquery_in(expr), place) else { return Ok(None) };
@@ -145,9 +145,7 @@ pub(super) fn replaced(expr: Expr, codec: &Codec) -> Result<Transformed<Expr>> {
         })
     };
     let expr = match &meaning.kind {
-        Some(Kind::Outer(bytes)) => {
-            let column = datafusion_common::Column::decode(bytes.as_slice());
-            let column = column.map_err(damaged)?;
+        Some(Kind::Outer(column)) => {
             Expr::OuterReferenceColumn(Arc::clone(field), Column::from(column))
         }
         Some(Kind::Value(place)) => Expr::ScalarSubquery(plan(*place, args.collect())?),
@@ -173,8 +171,8 @@ pub(super) fn replaced(expr: Expr, codec: &Codec) -> Result<Transformed<Expr>> {
 
 impl Meaning {
     fn new(kind: Kind, field: &Field) -> Result<Self> {
-        let field = protobuf::Field::try_from(field)?.encode_to_vec();
-        Ok(Meaning { field, kind: Some(kind) })
+        let field = protobuf::Field::try_from(field)?;
+        Ok(Meaning { field: Some(field), kind: Some(kind) })
     }
 
     fn call(self, args: Vec<Expr>) -> Expr {
@@ -185,9 +183,8 @@ impl Meaning {
 
     /// The function whose calls mean this.
     pub(super) fn function(self) -> Result<ScalarUDF> {
-        let field = protobuf::Field::decode(self.field.as_slice());
-        let field = field.map_err(damaged)?;
-        let field = Arc::new(Field::try_from(&field)?);
+        let field = self.field.as_ref().ok_or_else(|| damaged("a value without a type"))?;
+        let field = Arc::new(Field::try_from(field)?);
         let signature = Signature::user_defined(Volatility::Immutable);
         Ok(ScalarUDF::from(StandInFunction { meaning: self, field, signature }))
     }

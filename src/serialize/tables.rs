@@ -29,9 +29,8 @@ const MOST_ROW_BYTES: usize = 16 << 20;
 /// A table that is scanned.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct WrittenTable {
-    /// A message `Schema` of DataFusion.
-    #[prost(bytes = "vec", tag = "1")]
-    schema: Vec<u8>,
+    #[prost(message, optional, tag = "1")]
+    schema: Option<protobuf::Schema>,
     #[prost(oneof = "Place", tags = "2, 3, 4")]
     place: Option<Place>,
 }
@@ -112,7 +111,7 @@ impl Tables {
                 room -= rows.len().min(room);
                 Place::Rows(rows)
             };
-            let schema = encoded_schema(&provider.schema())?;
+            let schema = Some(encoded_schema(&provider.schema())?);
             written.push(WrittenTable { schema, place: Some(place) });
         }
         Ok(written)
@@ -159,7 +158,7 @@ impl WrittenTable {
     /// # Errors
     /// `Query` if the session lacks it, or has another one of that name; `Input` if it is damaged.
     pub(super) async fn provider(&self, state: &SessionState) -> Result<Arc<dyn TableProvider>> {
-        let schema = decoded_schema(&self.schema)?;
+        let schema = decoded_schema(self.schema.as_ref())?;
         match &self.place {
             Some(Place::Files(recipe)) => {
                 let recipe = serde_json::from_str::<Recipe>(recipe);
@@ -190,15 +189,13 @@ impl WrittenTable {
 }
 
 /// A schema as a message of DataFusion.
-pub(super) fn encoded_schema(schema: &Schema) -> Result<Vec<u8>> {
+pub(super) fn encoded_schema(schema: &Schema) -> Result<protobuf::Schema> {
     let schema = protobuf::Schema::try_from(schema);
-    let schema = schema.map_err(|err| Error::query(format!("cannot serialize columns: {err}")))?;
-    Ok(schema.encode_to_vec())
+    schema.map_err(|err| Error::query(format!("cannot serialize columns: {err}")))
 }
 
 /// What [`encoded_schema`] has encoded.
-pub(super) fn decoded_schema(bytes: &[u8]) -> Result<SchemaRef> {
-    let schema = protobuf::Schema::decode(bytes).map_err(Error::damaged)?;
-    let schema = Schema::try_from(&schema).map_err(Error::damaged)?;
-    Ok(Arc::new(schema))
+pub(super) fn decoded_schema(schema: Option<&protobuf::Schema>) -> Result<SchemaRef> {
+    let schema = schema.ok_or_else(|| Error::damaged("columns are missing"))?;
+    Ok(Arc::new(Schema::try_from(schema).map_err(Error::damaged)?))
 }

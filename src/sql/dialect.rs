@@ -8,8 +8,8 @@ use std::any::TypeId;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
     FunctionArguments, Ident, LambdaFunction, LambdaFunctionParameter, LambdaSyntax, ObjectName,
-    OneOrManyWithParens, Query, SelectItem, SetExpr, Statement, TableAlias, TableFactor,
-    TableWithJoins, UnaryOperator, Value,
+    OneOrManyWithParens, OrderByExpr, Query, SelectItem, SetExpr, Statement, TableAlias,
+    TableFactor, TableWithJoins, UnaryOperator, Value, WindowSpec, WindowType,
 };
 use datafusion::sql::sqlparser::dialect::{Dialect, GenericDialect, Precedence};
 use datafusion::sql::sqlparser::keywords::Keyword;
@@ -384,6 +384,27 @@ pub(super) fn select(items: Vec<SelectItem>, from: Option<TableFactor>) -> Resul
     select.projection = items;
     select.from.extend(from.map(|relation| TableWithJoins { relation, joins: Vec::new() }));
     Ok(query)
+}
+
+/// A query of no more than this body, which is taken out of its place.
+pub(super) fn taken(body: &mut SetExpr) -> Result<Query> {
+    let mut query = select(Vec::new(), None)?;
+    std::mem::swap(query.body.as_mut(), body);
+    Ok(query)
+}
+
+/// `function OVER (PARTITION BY … ORDER BY …)`
+pub(super) fn over(function: Expr, partition_by: Vec<Expr>, order_by: Vec<OrderByExpr>) -> Expr {
+    match function {
+        Expr::Function(mut function) => {
+            let window_name = None;
+            let window_frame = None;
+            let window = WindowSpec { window_name, partition_by, order_by, window_frame };
+            function.over = Some(WindowType::WindowSpec(window));
+            Expr::Function(function)
+        }
+        other => other,
+    }
 }
 
 /// `(query) AS name`

@@ -5,32 +5,22 @@
 //! of, are found without counting.
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, Ident, SelectItem, SetExpr, TableAliasColumnDef, TableFactor, WindowSpec, WindowType,
+    Expr, Ident, SelectItem, SetExpr, TableAliasColumnDef, TableFactor,
 };
 
 use super::tables::Column;
 use crate::error::Result;
-use crate::sql::dialect::{call, derived, select};
+use crate::sql::dialect::{call, derived, over, select, taken};
 
 /// The side of a set operation, with a number for each copy of a row.
 pub(super) fn numbered(side: &mut SetExpr, width: usize) -> Result<()> {
-    let mut rows = select(Vec::new(), None)?;
-    std::mem::swap(rows.body.as_mut(), side);
-    let mut rows = derived(rows, "rows");
+    let mut rows = derived(taken(side)?, "rows");
     if let TableFactor::Derived { alias: Some(alias), .. } = &mut rows {
         let column = |name| TableAliasColumnDef { name, data_type: None };
         alias.columns = (0..width).map(place_name).map(column).collect();
     }
     let columns = || (0..width).map(|place| Expr::Identifier(place_name(place)));
-    let mut number = call("row_number", Vec::new());
-    if let Expr::Function(function) = &mut number {
-        function.over = Some(WindowType::WindowSpec(WindowSpec {
-            window_name: None,
-            partition_by: columns().collect(),
-            order_by: Vec::new(),
-            window_frame: None,
-        }));
-    }
+    let number = over(call("row_number", Vec::new()), columns().collect(), Vec::new());
     let alias = Ident::with_quote('"', "__copy");
     let number = SelectItem::ExprWithAlias { expr: number, alias };
     let items = columns().map(SelectItem::UnnamedExpr).chain([number]).collect();
@@ -40,13 +30,12 @@ pub(super) fn numbered(side: &mut SetExpr, width: usize) -> Result<()> {
 
 /// The rows of an operation on numbered sides, without the numbers and with these names.
 pub(super) fn named(operation: &mut SetExpr, columns: &[Column]) -> Result<()> {
-    let mut copies = select(Vec::new(), None)?;
-    std::mem::swap(copies.body.as_mut(), operation);
+    let copies = derived(taken(operation)?, "copies");
     let items = columns.iter().enumerate().map(|(place, column)| SelectItem::ExprWithAlias {
         expr: Expr::Identifier(place_name(place)),
         alias: Ident::with_quote('"', &column.name),
     });
-    *operation = *select(items.collect(), Some(derived(copies, "copies")))?.body;
+    *operation = *select(items.collect(), Some(copies))?.body;
     Ok(())
 }
 

@@ -6,13 +6,13 @@ use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CastKind, DataType, Distinct, ExactNumberInfo, ExcludeSelectItem, Expr, Fetch,
     FunctionArg, FunctionArgExpr, FunctionArguments, Ident, LimitClause, ObjectName, Offset,
     OrderBy, OrderByExpr, OrderByKind, Query, Select, SelectItem, SetExpr, TopQuantity, Value,
-    WildcardAdditionalOptions, WindowSpec, WindowType,
+    WildcardAdditionalOptions,
 };
 
 use super::exact::same;
 use super::tables::Columns;
 use crate::error::{Error, Result};
-use crate::sql::dialect::{and, binary, call, derived, number, select};
+use crate::sql::dialect::{and, binary, call, derived, number, over, select, taken};
 use crate::sql::tokens::LIMIT_PERCENT;
 
 /// A bound that is a condition on windows.
@@ -118,8 +118,7 @@ fn offset_of(clause: Option<LimitClause>) -> Option<Offset> {
 
 /// Makes a query the table of another one, which keeps its CTEs and its order.
 fn wrap(query: &mut Query) -> Result<()> {
-    let mut inner = select(Vec::new(), None)?;
-    std::mem::swap(&mut inner.body, &mut query.body);
+    let mut inner = taken(&mut query.body)?;
     let mut all = WildcardAdditionalOptions::default();
     if let SetExpr::Select(select) = inner.body.as_mut() {
         // The order says which row of each key there is.
@@ -200,11 +199,11 @@ impl Bound {
                     .with_hint("name the columns to order by"));
             }
         };
-        let number_of_row = over(call("row_number", Vec::new()), order.clone());
+        let number_of_row = over(call("row_number", Vec::new()), Vec::new(), order.clone());
         let last = match self.kind {
             Kind::Ties => self.count,
             Kind::Percent => {
-                let count = over(call("count", vec![number(1)]), Vec::new());
+                let count = over(call("count", vec![number(1)]), Vec::new(), Vec::new());
                 let shares = binary(double(count), BinaryOperator::Multiply, nested(self.count));
                 binary(shares, BinaryOperator::Divide, number("100.0"))
             }
@@ -214,7 +213,7 @@ impl Bound {
             None => last,
         };
         let place = match self.kind {
-            Kind::Ties => over(call("rank", Vec::new()), order),
+            Kind::Ties => over(call("rank", Vec::new()), Vec::new(), order),
             Kind::Percent => number_of_row.clone(),
         };
         let mut condition = binary(place, BinaryOperator::LtEq, nested(last));
@@ -255,21 +254,6 @@ fn stands_for(key: &Expr, select: &Select, output: &Columns) -> Result<Expr> {
             Ok(expr.clone())
         }
         _ => Err(Error::query(format!("ORDER BY {text}: there is no such column"))),
-    }
-}
-
-fn over(function: Expr, order_by: Vec<OrderByExpr>) -> Expr {
-    match function {
-        Expr::Function(mut function) => {
-            function.over = Some(WindowType::WindowSpec(WindowSpec {
-                window_name: None,
-                partition_by: Vec::new(),
-                order_by,
-                window_frame: None,
-            }));
-            Expr::Function(function)
-        }
-        other => other,
     }
 }
 

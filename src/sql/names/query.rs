@@ -14,7 +14,7 @@ use super::limit;
 use super::tables::{Column, Columns};
 use super::{Merged, Named, Relation, Resolver, Scope};
 use crate::error::{Error, Result};
-use crate::sql::dialect::{derived, number, select};
+use crate::sql::dialect::{derived, number, select, taken};
 
 impl Resolver<'_> {
     pub(super) fn query(&mut self, query: &mut Query) -> Result<Columns> {
@@ -421,8 +421,7 @@ fn by_name(
         }
     }
     if renames {
-        let mut inner = select(Vec::new(), None)?;
-        std::mem::swap(inner.body.as_mut(), second);
+        let inner = taken(second)?;
         *second = *select(items, Some(derived(inner, "renamed")))?.body;
     }
     Ok(columns)
