@@ -21,6 +21,7 @@
 //! - names CTEs whose references would not see the same rows (`cte`);
 //! - makes `LIMIT 10%` and `WITH TIES` conditions on row numbers (`limit`), and the keys of
 //!   `FULL JOIN … USING` values of either side (`using`);
+//! - numbers the copies of rows for `INTERSECT ALL` and `EXCEPT ALL` (`copies`);
 //! - puts windows in the place of their names (`windows`).
 
 mod asof;
